@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Inside the symbolizer: requests are split into groups, one an object; groups of one object that
+ * lack answers share one piece of work, which asks jobs until nothing is missing.
+ */
+
+#include "debug_paths.h"
+#include "failures.h"
+#include "kernel_debug.h"
+#include "kernel_names.h"
+#include "pool.h"
+#include "symbolizer.h"
+#include "symcache.h"
+#include "symstore.h"
+
+#define WORK_MAX_RUNNING      4
+#define WORK_MAX_OFFSETS      65536U /* of one job */
+#define WORK_MAX_ANSWER_BYTES (64U << 20)
+#define WORK_MAX_RETRIES      2
+#define WORK_RETRY_NS         (50 * NSEC_PER_MSEC)
+#define WORK_JIT_NS           (1000 * NSEC_PER_MSEC) /* that names of JIT code are kept */
+
+struct symwork;
+
+struct symbols_group {
+	struct symbols_request *request;
+	struct object *object;          /* a reference */
+	struct symcache_object *cached; /* pinned */
+	const uint64_t *addresses;      /* sorted, distinct; the request's */
+	size_t n;
+	struct symwork *work; /* NULL: all is there */
+	struct symbols_group *next;
+};
+
+struct symbols_request {
+	struct symbolizer *symbolizer;
+	enum symbols_mode mode;
+	bool short_names;
+	uint64_t *addresses;
+	struct symbols_group *groups;
+	size_t n_groups;
+	size_t pending; /* groups that wait */
+	sd_event_source *done_source;
+	void (*done)(void *arg);
+	void *arg;
+	struct symbols_request *next;
+};
+
+struct symwork {
+	struct symbolizer *symbolizer;
+	struct object *object;
+	struct object *file; /* that is read: the object, or a reference on the kernel's vmlinux */
+	struct symcache_object *cached;
+	struct symbols_group *groups;
+	struct job *job;
+	uint64_t *asked; /* of the job */
+	size_t n_asked;
+	enum symbols_mode mode;
+	bool short_names;
+	unsigned retries;
+	struct debug_paths paths;
+	/* symfetch.c */
+	unsigned
+		fetch_offered; /* kinds of request that a fetched file was given for, in this job */
+	bool fetching;         /* the job asked for a file that is being fetched */
+	bool fetch_missed;     /* it asked for one that nobody has */
+	bool gave_up;          /* it took too long: the names go without it */
+	sd_event_source *wait; /* set: nothing is asked until it is there, or it fires */
+	uint8_t fetch_id[64];
+	size_t fetch_id_bytes;
+	struct symwork *next;
+};
+
+struct symbolizer {
+	sd_event *event;
+	struct symbolizer_options options;
+	struct symcache *cache;
+	struct symstore *store; /* NULL: nothing is kept over a restart */
+	struct kernel_names *kernel;
+	struct kernel_debug *kernel_debug;
+	struct failures failures;
+	struct symbols_request *requests;
+	struct symwork *works;
+	unsigned running;
+	sd_event_source *retry;
+	struct location *fallback; /* where memory was short */
+	bool in_done;
+	struct symbolizer_stats stats;
+};
+
+uint64_t symbolizer_now_ns(const struct symbolizer *s);
+/* What the answers for an object are cached under. Ids count from 1 and do not get that far. */
+static inline uint32_t symbols_key(const struct object *object, bool short_names)
+{
+	return object->id | (short_names ? 1U << 31 : 0);
+}
+/* The group has all it needs. */
+void symbols_group_ready(struct symbols_group *g);
+/* "[libfoo.so+0x1230]" */
+int symbolizer_put_synthetic(struct symbolizer *s, struct symcache_object *cached,
+			     const struct object *object, uint64_t address, uint64_t shown,
+			     enum symbols_mode mode, uint64_t expires_ns);
+/* By kallsyms. */
+int symbolizer_put_kernel(struct symbolizer *s, struct symcache_object *cached, uint64_t address,
+			  enum symbols_mode mode);
+/* The vmlinux that kernel addresses are looked up in, NULL none. */
+struct object *symbolizer_kernel_file(struct symbolizer *s);
+bool symbols_missing(const struct symbolizer *s, const struct symcache_object *cached,
+		     uint64_t address, enum symbols_mode mode);
+
+/* Gets what the group lacks. */
+int symwork_add(struct symbolizer *s, struct symbols_group *g);
+/* The group is not waited for any more. */
+void symwork_remove(struct symbols_group *g);
+void symwork_run(struct symbolizer *s);
+/* symfetch.c: a fetched file for a request that nothing on this machine answers, or -ENOENT. */
+int symfetch_open(struct symwork *w, const struct job_open *request);
+/* The job has ended and its answers are kept: the work waits for the file that it lacked. */
+void symfetch_wait(struct symwork *w);
+/* When such answers expire. */
+uint64_t symfetch_expires_ns(const struct symwork *w);
+void symwork_free_all(struct symbolizer *s);
