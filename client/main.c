@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "client.h"
+#include "cprof/api.h"
+#include "text.h"
+
+static int help_run(const struct client *c, int argc, char **argv);
+
+static const struct verb verb_help = {
+	.name = "help",
+	.run = help_run,
+	.usage = "[VERB]",
+	.summary = "explain a verb",
+	.help = "Without VERB, the list of verbs.\n",
+};
+
+static const struct verb *const verbs[] = {
+	&verb_capture, &verb_record, &verb_report,    &verb_status,  &verb_targets,
+	&verb_list,    &verb_get,    &verb_diff,      &verb_top,     &verb_snapshot,
+	&verb_pause,   &verb_resume, &verb_symbolize, &verb_version, &verb_help,
+};
+
+static void print_overview(FILE *f)
+{
+	fputs("usage: cprofctl [--socket PATH] VERB [...]\n\n"
+	      "Profiles programs as they run: asks the daemon cprofd for CPU profiles.\n\n",
+	      f);
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		fprintf(f, "  %-9s %s\n", verbs[i]->name, verbs[i]->summary);
+	fprintf(f,
+		"\n"
+		"`cprofctl help VERB` explains one. To begin with:\n\n"
+		"  cprofctl targets              what runs, and what it uses\n"
+		"  cprofctl capture 1234         30 seconds of process 1234\n"
+		"  cprofctl record -- make -j4   a command and all its children\n\n"
+		"The daemon listens on %s; --socket or $%s\n"
+		"name another. Where none runs, capture and record start one for root.\n",
+		CPROF_SOCKET, CPROF_SOCKET_ENV);
+}
+
+void verb_print_help(const struct verb *v)
+{
+	printf("usage: cprofctl %s%s%s\n\n%s", v->name, *v->usage ? " " : "", v->usage, v->help);
+}
+
+/* Edits (insertions, removals, changes and swaps of neighbours) from a to b. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned rows[3][32];
+	unsigned *before = rows[0], *last = rows[1], *row = rows[2];
+	size_t n = strlen(b);
+
+	if (n + 1 > ARRAY_SIZE(rows[0]) || strlen(a) + 1 > ARRAY_SIZE(rows[0]))
+		return ~0U;
+
+	for (size_t j = 0; j <= n; j++)
+		last[j] = (unsigned)j;
+	for (size_t i = 1; a[i - 1]; i++) {
+		unsigned *spare = before;
+
+		row[0] = (unsigned)i;
+		for (size_t j = 1; j <= n; j++) {
+			row[j] = last[j - 1] + (a[i - 1] != b[j - 1]);
+			row[j] = MIN(row[j], last[j] + 1);
+			row[j] = MIN(row[j], row[j - 1] + 1);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				row[j] = MIN(row[j], before[j - 2] + 1);
+		}
+		before = last;
+		last = row;
+		row = spare;
+	}
+	return last[n];
+}
+
+static const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (strcmp(verbs[i]->name, name) == 0)
+			return verbs[i];
+	return NULL;
+}
+
+static int refuse_verb(const char *name)
+{
+	const struct verb *nearest = NULL;
+	unsigned least = 3;
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		size_t n = strlen(name);
+		unsigned d = distance(name, verbs[i]->name);
+
+		if (n >= 3 && strncmp(name, verbs[i]->name, n) == 0)
+			d = 0;
+		if (d < least) {
+			least = d;
+			nearest = verbs[i];
+		}
+	}
+
+	if (nearest)
+		say_error("unknown verb '%s': did you mean '%s'?", name, nearest->name);
+	else
+		say_error("unknown verb '%s': see `cprofctl help`", name);
+	say("usage: cprofctl [--socket PATH] VERB [...]");
+	return EXIT_USAGE;
+}
+
+static int help_run(const struct client *c _unused_, int argc, char **argv)
+{
+	const struct verb *v;
+
+	if (argc < 2) {
+		print_overview(stdout);
+		return 0;
+	}
+	if (argc > 2)
+		return say_usage(&verb_help, "one verb at a time");
+
+	v = verb_find(argv[1]);
+	if (!v)
+		return refuse_verb(argv[1]);
+	verb_print_help(v);
+	return 0;
+}
+
+/* The options before the verb: moves *argc and *argv to it. 0, or EXIT_USAGE. */
+static int parse_global(struct client *c, int *argc, char ***argv)
+{
+	const char *env = getenv(CPROF_SOCKET_ENV);
+
+	*c = (struct client){ .socket = CPROF_SOCKET };
+	if (env && *env)
+		*c = (struct client){ .socket = env, .socket_chosen = true };
+
+	for ((*argc)--, (*argv)++; *argc > 0 && ***argv == '-'; (*argc)--, (*argv)++) {
+		const char *arg = **argv;
+
+		if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0 ||
+		    strcmp(arg, "--version") == 0)
+			return 0;
+		if (strncmp(arg, "--socket=", 9) == 0 && arg[9]) {
+			*c = (struct client){ .socket = arg + 9, .socket_chosen = true };
+		} else if (strcmp(arg, "--socket") == 0 && *argc > 1 && *(*argv)[1]) {
+			*c = (struct client){ .socket = (*argv)[1], .socket_chosen = true };
+			(*argc)--;
+			(*argv)++;
+		} else {
+			if (strncmp(arg, "--socket", 8) == 0)
+				say_error("--socket needs a path");
+			else
+				say_error("unknown option %s", arg);
+			say("usage: cprofctl [--socket PATH] VERB [...]");
+			return EXIT_USAGE;
+		}
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct verb *v;
+	struct client client;
+	int r;
+
+	r = parse_global(&client, &argc, &argv);
+	if (r != 0)
+		return r;
+	if (argc <= 0) {
+		print_overview(stderr);
+		return EXIT_USAGE;
+	}
+
+	if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
+		print_overview(stdout);
+		return 0;
+	}
+	v = strcmp(argv[0], "--version") == 0 ? &verb_version : verb_find(argv[0]);
+	if (!v)
+		return refuse_verb(argv[0]);
+
+	r = v->run(&client, argc, argv);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		say_error("cannot write to standard output: %s", strerror(errno));
+		return r ? r : EXIT_FAILURE;
+	}
+	return r;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The command line of `capture` and `record`, which share all options. Strings point into argv or
+ * into the options themselves; parsing says what is wrong.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client.h"
+#include "cprof/api.h"
+
+enum output_format { FORMAT_PPROF, FORMAT_FOLDED, FORMAT_SVG, FORMAT_TEXT };
+
+struct capture_option_target {
+	const char *kind;  /* as in POST /api/v1/captures */
+	const char *value; /* "" for all */
+};
+
+struct capture_options {
+	struct capture_option_target targets[CPROF_MAX_TARGETS];
+	size_t n_targets;
+	uint64_t duration_ns; /* 0: until stopped */
+	unsigned hz;
+	const char *output; /* NULL: the default name */
+	enum output_format format;
+	bool children;
+	bool fast_symbols;
+	bool short_names;
+	const char *user; /* record only, NULL: the caller */
+	char **command;   /* record only, NULL-terminated */
+	char *pids;       /* what targets of kind pid point into */
+};
+
+/* 0; EXIT_USAGE when a line has been said; -1 when help was asked for and printed. */
+int capture_options_parse(struct capture_options *ret, const struct verb *v, int argc, char **argv);
+void capture_options_done(struct capture_options *o);
+
+/* "pprof", "folded", "svg", "text"; -EINVAL for any other. */
+int output_format_parse(const char *s, enum output_format *ret);
+/* ".pb.gz" and so on. */
+const char *output_format_extension(enum output_format format);

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "diff.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "clock.h"
+#include "filter.h"
+#include "query.h"
+#include "report.h"
+#include "save.h"
+#include "stored.h"
+#include "text.h"
+
+#define DIFF_MAX_BYTES  (1ULL << 30)
+#define DIFF_PATH_BYTES 65536
+#define DIFF_ROWS       40
+
+DEFINE_CLEANUP(struct diff *, diff_free);
+DEFINE_CLEANUP(struct profile *, profile_free);
+
+struct diff_args {
+	struct query query;
+	struct stored stored;
+	const char *before, *after; /* files; NULL: ranges */
+	bool format_given, cum;
+	size_t rows;
+};
+
+static int diff_set_rows(struct diff_args *a, const char *s)
+{
+	uint64_t rows;
+
+	if (text_parse_u64(s, UINT32_MAX, &rows) < 0)
+		return say_usage(&verb_diff, "'%s' is not a number of rows: 0 means all", s);
+	a->rows = rows;
+	return 0;
+}
+
+static int diff_option(struct diff_args *a, int opt, const char *arg)
+{
+	switch (opt) {
+	case 'o':
+		return stored_set_output(&a->stored, arg);
+	case 'f':
+		a->format_given = true;
+		return stored_set_format(&a->stored, arg);
+	case 'n':
+		return diff_set_rows(a, arg);
+	case 'c':
+		a->cum = true;
+		return 0;
+	default:
+		return query_option(&a->query, &verb_diff, opt, arg);
+	}
+}
+
+static int diff_options(struct diff_args *a, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "output", required_argument, NULL, 'o' },
+		{ "format", required_argument, NULL, 'f' },
+		{ "rows", required_argument, NULL, 'n' },
+		{ "cum", no_argument, NULL, 'c' },
+		{ "baseline", required_argument, NULL, QUERY_OPT_BASELINE },
+		QUERY_OPTIONS,
+		{ NULL },
+	};
+	int opt, r = 0;
+
+	optind = 0;
+	opterr = 0;
+	while (r == 0 && (opt = getopt_long(argc, argv, ":ho:p:an:", options, NULL)) != -1) {
+		if (opt == 'h') {
+			verb_print_help(&verb_diff);
+			return -1;
+		}
+		if (opt == ':' || opt == '?')
+			return query_refuse(&verb_diff, opt, argv);
+		r = diff_option(a, opt, optarg);
+	}
+	return r;
+}
+
+static int diff_parse(struct diff_args *a, int argc, char **argv)
+{
+	const struct query *q = &a->query;
+	int r = diff_options(a, argc, argv), n = argc - optind;
+
+	if (r != 0)
+		return r;
+	/* a file is a profile, the terminal and a pipe get the table */
+	if (!a->format_given)
+		a->stored.format = a->stored.output && strcmp(a->stored.output, "-") != 0
+					   ? FORMAT_PPROF
+					   : FORMAT_TEXT;
+	if (!a->stored.output && a->stored.format == FORMAT_TEXT)
+		a->stored.output = "-";
+	if (a->stored.format == FORMAT_SVG)
+		return say_usage(&verb_diff,
+				 "a flame graph has no place for less: pprof, text or folded");
+
+	if (n == 2) {
+		a->before = argv[optind];
+		a->after = argv[optind + 1];
+		if (q->since || q->until || q->baseline || q->n_filters)
+			return say_usage(&verb_diff, "two files, or two ranges: not both");
+		return 0;
+	}
+	if (n != 0)
+		return say_usage(&verb_diff, "two files, BEFORE and AFTER, or two ranges: "
+					     "--since, --until and --baseline");
+	if (!q->baseline)
+		return say_usage(&verb_diff,
+				 "nothing to compare: give two files, or --since and --baseline");
+	return query_finish(&a->query, &verb_diff, (int64_t)clock_ns(CLOCK_REALTIME));
+}
+
+static int diff_read(const char *file, struct profile **ret)
+{
+	_cleanup_(buf_done) struct buf data = BUF_INIT(DIFF_MAX_BYTES);
+	_cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int r = fd < 0 ? -errno : buf_read_fd(&data, fd);
+
+	if (r < 0)
+		return say_error("cannot read %s: %s; check its name and mode", file, strerror(-r));
+	r = profile_read(ret, data.data ? data.data : "", data.size);
+	if (r == -EBADMSG)
+		return say_error("%s is no profile: give files that `cprofctl get`, `capture` or "
+				 "another pprof writer has made",
+				 file);
+	return r < 0 ? say_error("cannot read the profile %s: %s", file, strerror(-r)) : 0;
+}
+
+static int diff_of_files(const struct diff_args *a, struct profile **ret)
+{
+	_cleanup_(profile_freep) struct profile *before = NULL, *after = NULL;
+	int r = diff_read(a->before, &before);
+
+	if (r == 0)
+		r = diff_read(a->after, &after);
+	if (r != 0)
+		return r;
+	r = profile_merge_filtered(after, before, &(struct profile_filter){ .base = true }, NULL);
+	if (r == -EINVAL)
+		return say_error("%s and %s count different things: their sample types or periods "
+				 "do not agree",
+				 a->before, a->after);
+	if (r < 0)
+		return say_error("cannot compare %s and %s: %s", a->before, a->after, strerror(-r));
+	*ret = TAKE_PTR(after);
+	return 0;
+}
+
+static int diff_of_ranges(const struct diff_args *a, const struct client *c, struct profile **ret)
+{
+	_cleanup_(buf_done) struct buf path = BUF_INIT(DIFF_PATH_BYTES),
+				       raw = BUF_INIT(DIFF_MAX_BYTES);
+	_cleanup_(daemon_freep) struct daemon *d = NULL;
+	int r;
+
+	buf_puts(&path, "/api/v1/profile");
+	query_append(&a->query, &path);
+	if (path.error)
+		return say_error("that is too much to ask at once");
+	if (daemon_open(&d, c, 0) < 0 || stored_fetch(d, path.data, &raw) < 0)
+		return EXIT_FAILURE;
+	r = profile_read(ret, raw.data ? raw.data : "", raw.size);
+	return r < 0 ? say_error("the daemon's answer is no profile: %s", strerror(-r)) : 0;
+}
+
+static int diff_table(const struct diff_args *a, const struct profile *p, struct buf *out)
+{
+	bool terminal = strcmp(a->stored.output, "-") == 0 && isatty(STDOUT_FILENO);
+	struct diff_print o = { .rows = a->rows };
+	_cleanup_(diff_freep) struct diff *d = NULL;
+	const char *term = getenv("TERM");
+	struct winsize w = { 0 };
+	int type = profile_find_type(p, NULL);
+	int r = diff_new(&d, p, &(struct diff_options){ .cum = a->cum });
+
+	if (r < 0)
+		return r;
+	if (type >= 0)
+		o.unit = profile_get_type(p, (size_t)type).unit;
+	if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0)
+		o.columns = w.ws_col;
+	o.dim = terminal && !(term && strcmp(term, "dumb") == 0) && !getenv("NO_COLOR");
+	return diff_print(d, &o, out);
+}
+
+static int diff_run_verb(const struct client *c, int argc, char **argv)
+{
+	struct diff_args a = { .stored = { .verb = &verb_diff, .name = "diff" },
+			       .rows = DIFF_ROWS };
+	_cleanup_(buf_done) struct buf made = BUF_INIT(DIFF_MAX_BYTES);
+	_cleanup_(profile_freep) struct profile *p = NULL;
+	int r = diff_parse(&a, argc, argv);
+
+	if (r != 0)
+		return r < 0 ? 0 : r;
+	r = save_refuses_terminal(
+		&(struct capture_options){ .output = a.stored.output, .format = a.stored.format });
+	if (r == 0)
+		r = a.before ? diff_of_files(&a, &p) : diff_of_ranges(&a, c, &p);
+	if (r != 0)
+		return r;
+
+	r = a.stored.format == FORMAT_TEXT    ? diff_table(&a, p, &made)
+	    : a.stored.format == FORMAT_PPROF ? profile_write(p, &made)
+					      : profile_folded(p, &made);
+	if (r < 0)
+		return say_error("cannot compare: %s", strerror(-r));
+	return stored_write(&a.stored, made.data, made.size) < 0 ? EXIT_FAILURE : 0;
+}
+
+const struct verb verb_diff = {
+	.name = "diff",
+	.run = diff_run_verb,
+	.usage = "BEFORE AFTER | --since TIME [--until TIME] --baseline TIME|\"SPAN before\" "
+		 "[FILTERS] [OPTIONS]",
+	.summary = "what changed between two profiles or times",
+	.help = "Compares two pprof files, or two ranges of what the daemon recorded, function by "
+		"function:\n"
+		"before, after and the difference in seconds, and the difference of the shares in "
+		"points.\n"
+		"Functions are matched by name without what compilers add (.isra.0, .cold, Rust's "
+		"hashes).\n"
+		"Differences within the error of sampling are dimmed, or marked ~.\n\n"
+		"  --since TIME, --until TIME\n"
+		"                            02:00, \"yesterday 14:00\", \"10 min ago\", 2h, "
+		"2026-11-23T02:00:00Z\n"
+		"  --baseline TIME           when a range of the same length began; or \"1 day "
+		"before\"\n"
+		"  -p, --pid PID  --comm NAME  --unit UNIT  --cgroup PATH  --container ID\n"
+		"  --exe PATH|NAME  --build-id ID  --user NAME\n"
+		"                            of ranges, only what is of these\n\n"
+		"  --cum                     with the time of all that a function called\n"
+		"  -n, --rows N              so many rows, 40 by default; 0: all\n"
+		"  -o, --output FILE         the difference as pprof: before negated and labelled "
+		"pprof::base\n"
+		"  --format text|pprof|folded\n\n"
+		"Examples:\n"
+		"  cprofctl diff --since 02:00 --until 02:20 --baseline \"1 day before\"\n"
+		"  cprofctl diff old.pb.gz new.pb.gz --cum\n",
+};

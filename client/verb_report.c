@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <getopt.h>
+#include <string.h>
+
+#include "advice.h"
+#include "output.h"
+#include "render.h"
+#include "report.h"
+
+#define REPORT_MAX_BYTES (1ULL << 30)
+
+struct report_args {
+	const char *file;
+	enum report_kind kind;
+	const char *regexp;
+	struct capture_options output; /* its file and its format */
+	bool convert;                  /* --format was given */
+};
+
+static int report_options(struct report_args *a, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "output", required_argument, NULL, 'o' },
+		{ "format", required_argument, NULL, 'f' },
+		{ NULL },
+	};
+	int opt;
+
+	optind = 0;
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, ":ho:", options, NULL)) != -1)
+		switch (opt) {
+		case 'h':
+			verb_print_help(&verb_report);
+			return -1;
+		case 'o':
+			a->output.output = optarg;
+			break;
+		case 'f':
+			a->convert = true;
+			if (output_format_parse(optarg, &a->output.format) < 0 ||
+			    a->output.format == FORMAT_PPROF)
+				return say_usage(&verb_report,
+						 "unknown format '%s': folded, svg or text",
+						 optarg);
+			break;
+		case ':':
+			return say_usage(&verb_report, "%s needs a value", argv[optind - 1]);
+		default:
+			return say_usage(&verb_report, "unknown option %s", argv[optind - 1]);
+		}
+	return 0;
+}
+
+static int report_parse(struct report_args *a, int argc, char **argv)
+{
+	const char *kind = NULL;
+	int r, n;
+
+	*a = (struct report_args){ .kind = REPORT_TOP, .output.output = "-" };
+	r = report_options(a, argc, argv);
+	if (r != 0)
+		return r;
+
+	if (!a->convert && strcmp(a->output.output, "-") != 0)
+		return say_usage(&verb_report,
+				 "-o goes with --format; a report goes to standard output");
+
+	n = argc - optind;
+	if (n < 1)
+		return say_usage(&verb_report, "no file: name a profile, or - for standard input");
+	a->file = argv[optind];
+	if (n > 1)
+		kind = argv[optind + 1];
+	if (kind && report_kind_parse(kind, &a->kind) < 0)
+		return say_usage(&verb_report, "unknown report '%s': top, peek RE, tree or traces",
+				 kind);
+	if (kind && a->convert)
+		return say_usage(&verb_report, "a report or --format, not both");
+	if (a->kind == REPORT_PEEK && n < 3)
+		return say_usage(&verb_report, "peek needs a regular expression of function names");
+	if (n > (a->kind == REPORT_PEEK ? 3 : 2))
+		return say_usage(&verb_report, "one file at a time: '%s' is one too many",
+				 argv[argc - 1]);
+	a->regexp = a->kind == REPORT_PEEK ? argv[optind + 2] : NULL;
+	return 0;
+}
+
+static int report_read(const char *file, struct profile **ret)
+{
+	_cleanup_(buf_done) struct buf data = BUF_INIT(REPORT_MAX_BYTES);
+	_cleanup_close_ int opened = -1;
+	int fd = STDIN_FILENO, r;
+
+	if (strcmp(file, "-") != 0)
+		fd = opened = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	r = fd < 0 ? -errno : buf_read_fd(&data, fd);
+	if (r < 0)
+		return say_error("cannot read %s: %s; check its name and mode", file, strerror(-r));
+
+	r = profile_read(ret, data.data ? data.data : "", data.size);
+	if (r == -EBADMSG)
+		return say_error(
+			"%s is no profile: give a file that `cprofctl capture` or another pprof "
+			"writer has made",
+			file);
+	if (r < 0)
+		return say_error("cannot read the profile %s: %s", file, strerror(-r));
+	return 0;
+}
+
+static int report_convert(const struct report_args *a, const struct profile *p)
+{
+	_cleanup_(buf_done) struct buf made = BUF_INIT(REPORT_MAX_BYTES);
+	_cleanup_(output_freep) struct output *out = NULL;
+	int r;
+
+	if (output_open(&out, &a->output) < 0)
+		return EXIT_FAILURE;
+	r = render_profile(p, a->output.format, &made);
+	if (r < 0)
+		return say_error("cannot turn %s into that format: %s", a->file, strerror(-r));
+	return output_write(out, made.data ? made.data : "", made.size, NULL, NULL) < 0
+		       ? EXIT_FAILURE
+		       : 0;
+}
+
+static int report_print_to(const struct report_args *a, const struct profile *p, FILE *f)
+{
+	int r = report_print(p, a->kind, a->regexp, f);
+
+	if (r == -EINVAL && a->regexp)
+		return say_error("'%s' is no regular expression: see regex(7)", a->regexp);
+	if (r == -ESRCH)
+		return say_error("no function matches '%s': `cprofctl report %s` lists them",
+				 a->regexp, a->file);
+	if (r == -EIO)
+		return say_error("cannot write to standard output: %s", strerror(errno));
+	if (r < 0)
+		return say_error("cannot report on %s: %s", a->file, strerror(-r));
+	return 0;
+}
+
+static int report_run(const struct client *c _unused_, int argc, char **argv)
+{
+	_cleanup_(profile_freep) struct profile *p = NULL;
+	struct report_args a;
+	int r;
+
+	r = report_parse(&a, argc, argv);
+	if (r != 0)
+		return r < 0 ? 0 : r;
+
+	r = report_read(a.file, &p);
+	if (r != 0)
+		return r;
+	if (a.convert)
+		return report_convert(&a, p);
+	r = report_print_to(&a, p, stdout);
+	if (r == 0) {
+		fflush(stdout);
+		advice_print(p);
+	}
+	return r;
+}
+
+const struct verb verb_report = {
+	.name = "report",
+	.run = report_run,
+	.usage = "FILE [top | peek RE | tree | traces] [--format folded|svg|text [-o FILE]]",
+	.summary = "print a profile",
+	.help = "Prints a pprof file as `go tool pprof` does, without needing Go, or turns it into "
+		"another\n"
+		"format. FILE may come from any pprof writer; - is standard input.\n\n"
+		"  top                       functions by their own time; the default\n"
+		"  peek RE                   callers and callees of the functions that match\n"
+		"  tree                      callers and callees of all\n"
+		"  traces                    every stack\n\n"
+		"  --format folded|svg|text  another format, to standard output or to -o FILE\n\n"
+		"flat is the time that a function used itself, cum that of its callees too.\n\n"
+		"Examples:\n"
+		"  cprofctl report cprofd-1234-20261123-101500.pb.gz\n"
+		"  cprofctl report cpu.pb.gz peek 'malloc|free'\n"
+		"  cprofctl report cpu.pb.gz --format svg -o flame.svg\n",
+};
