@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A file that changes while the worker reads it: it is changed in the moment when the worker asks for a debug
+ * file, so with its headers read and its lines not.
+ */
+
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "cleanup.h"
+#include "pool.h"
+#include "symbolize_harness.h"
+#include "symbolizer.h"
+#include "worker_path.h"
+
+static char folder[] = "/tmp/test_changing.XXXXXX";
+static uint64_t address; /* of old_name() in the file "program", and of new_name() in "newer" */
+
+struct fixture {
+	sd_event *event;
+	struct pool *pool;
+	struct object_table *objects;
+	struct object *program, *other;
+	struct symbolizer *symbolizer;
+	bool done;
+	/* what happens when the worker asks, and how often */
+	const char *change;
+	unsigned n_changes;
+	char names[2][128]; /* program's, other's */
+	char failure[256];
+	unsigned n_failures;
+};
+
+static int group_setup(void **state _unused_)
+{
+	char line[128];
+
+	assert_non_null(mkdtemp(folder));
+	sh("cd %s && for name in old_name new_name other_name; do "
+	   "printf 'volatile int x;\\nvoid %%s(void)\\n{\\n\\tx++;\\n}\\nvoid _start(void) { "
+	   "%%s(); }\\n' "
+	   "$name $name > $name.c && gcc -g -O2 -gsplit-dwarf -ffreestanding -nostdlib -static "
+	   "-no-pie "
+	   "-Wl,-Ttext=0x401000 -o $name.elf $name.c; done && "
+	   "mv old_name.elf old && mv other_name.elf other && mv new_name.elf newer && "
+	   "[ $(stat -c %%s old) = $(stat -c %%s newer) ] && touch -d 2001-01-01 old newer other",
+	   folder);
+	address = strtoull(sh_line(line, sizeof(line), "nm %s/old | grep ' old_name$'", folder),
+			   NULL, 16);
+	assert_int_equal(address, 0x401000);
+	return 0;
+}
+
+static int group_teardown(void **state _unused_)
+{
+	sh("rm -r %s", folder);
+	return 0;
+}
+
+static int on_open(void *arg, struct object *object, const char *path _unused_)
+{
+	struct fixture *f = arg;
+
+	if (object == f->program && f->n_changes > 0) {
+		f->n_changes--;
+		sh("cd %s && %s", folder, f->change);
+	}
+	return -ENOENT;
+}
+
+static struct object *object_of(struct fixture *f, const char *name)
+{
+	struct object_identity identity;
+	struct object *o;
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(object_identify(fd, &identity), 0);
+	assert_int_equal(object_file(f->objects, &identity, fd, path, 1, 1, 0, &o), 0);
+	return o;
+}
+
+static void start(struct fixture *f, const char *change, unsigned n_changes)
+{
+	struct pool_options pool = {
+		.worker_path = worker_path,
+		.max_parallel = 2,
+		.max_waiting = 20,
+		.memory_bytes = 256 << 20,
+		.timeout_ns = 60 * NSEC_PER_SEC,
+	};
+	struct symbolizer_options options = {
+		.memory_bytes = 1 << 20,
+		.open_debug = on_open,
+		.open_debug_arg = f,
+	};
+
+	*f = (struct fixture){ .change = change, .n_changes = n_changes };
+	sh("cd %s && cp -p old program", folder);
+	assert_true(sd_event_new(&f->event) >= 0);
+	assert_int_equal(pool_new(&f->pool, f->event, &pool), 0);
+	options.pool = f->pool;
+	assert_int_equal(object_table_new(&f->objects, 8), 0);
+	f->program = object_of(f, "program");
+	f->other = object_of(f, "other");
+	assert_int_equal(symbolizer_new(&f->symbolizer, f->event, &options), 0);
+}
+
+static void on_failure(void *arg, const char *path, const char *why)
+{
+	struct fixture *f = arg;
+
+	f->n_failures++;
+	snprintf(f->failure, sizeof(f->failure), "%s: %s", path + strlen(folder), why);
+}
+
+static void stop(struct fixture *f)
+{
+	symbolizer_free(f->symbolizer);
+	object_unref(f->program);
+	object_unref(f->other);
+	object_table_free(f->objects);
+	pool_free(f->pool);
+	sd_event_unref(f->event);
+}
+
+static void on_done(void *arg)
+{
+	((struct fixture *)arg)->done = true;
+}
+
+/* An address of both files, as offset: the text begins at 0x1000. */
+static void ask(struct fixture *f)
+{
+	struct frame frames[] = {
+		{ .object = f->program, .address = address - 0x400000 },
+		{ .object = f->other, .address = address - 0x400000 },
+	};
+
+	f->done = false;
+	assert_int_equal(
+		symbolizer_request(f->symbolizer, frames, 2, SYMBOLS_FULL, false, on_done, f, NULL),
+		0);
+	while (!f->done)
+		assert_true(sd_event_run(f->event, 60000000) > 0);
+	for (size_t i = 0; i < 2; i++) {
+		const struct location *l = symbolizer_lookup(f->symbolizer, &frames[i], false);
+		const char *slash = strrchr(l->lines[0].file, '/');
+
+		snprintf(f->names[i], sizeof(f->names[i]), "%s %s", l->lines[0].name,
+			 slash ? slash + 1 : "");
+	}
+	f->n_failures = 0;
+	symbolizer_each_failure(f->symbolizer, on_failure, f);
+}
+
+/* jobs: of both files. */
+static void expect(struct fixture *f, unsigned jobs, unsigned crashed)
+{
+	struct symbolizer_stats symbols;
+	struct pool_stats stats;
+
+	symbolizer_stats(f->symbolizer, &symbols);
+	pool_stats(f->pool, &stats);
+	assert_int_equal(symbols.jobs, jobs);
+	assert_int_equal(symbols.failed_files, f->n_failures);
+	assert_int_equal(stats.crashed, crashed);
+	assert_int_equal(stats.zygote_restarts, 0);
+	assert_string_equal(f->names[1], "other_name other_name.c");
+}
+
+/* The process that reads it is lost, once; what else is asked for is named. */
+static void test_truncated(void **state _unused_)
+{
+	struct fixture f;
+
+	start(&f, "truncate -s 4096 program", 1);
+	ask(&f);
+	assert_string_equal(f.names[0], "[program+0x1000] ");
+	assert_int_equal(f.n_failures, 1);
+	assert_string_equal(f.failure, "/program: changed while it was read");
+	expect(&f, 2, 1);
+
+	/* nobody reads it again */
+	ask(&f);
+	expect(&f, 2, 1);
+	stop(&f);
+}
+
+/* The same inode with another program of the same size: neither names nor lines of either, until it is
+ * mapped and opened anew. */
+static void test_rewritten(void **state _unused_)
+{
+	struct fixture f;
+
+	start(&f, "cat newer 1<> program >&1", 1);
+	ask(&f);
+	assert_string_equal(f.names[0], "[program+0x1000] ");
+	assert_int_equal(f.n_failures, 1);
+	assert_string_equal(f.failure, "/program: changed while it was read");
+	expect(&f, 2, 0);
+
+	object_unref(f.program);
+	f.program = object_of(&f, "program");
+	ask(&f);
+	assert_string_equal(f.names[0], "new_name new_name.c");
+	expect(&f, 3, 0);
+	stop(&f);
+}
+
+/* Another file of that name is none of this one's business, and a new link to it is no new content. */
+static void test_replaced(void **state _unused_)
+{
+	struct fixture f;
+
+	start(&f, "cp -p newer p2 && mv p2 program", 1);
+	ask(&f);
+	assert_string_equal(f.names[0], "old_name old_name.c");
+	assert_int_equal(f.n_failures, 0);
+	expect(&f, 2, 0);
+	stop(&f);
+
+	start(&f, "ln program link", 1);
+	ask(&f);
+	assert_string_equal(f.names[0], "old_name old_name.c");
+	assert_int_equal(f.n_failures, 0);
+	expect(&f, 3, 0); /* it was read again, to be sure */
+	stop(&f);
+	sh("rm %s/link", folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_rewritten),
+		cmocka_unit_test(test_replaced),
+	};
+
+	find_worker();
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}

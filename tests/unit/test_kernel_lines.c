@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lines of the kernel from a vmlinux with debug information: a small one, with notes and kallsyms made up. */
+
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "cleanup.h"
+#include "kallsyms.h"
+#include "kernel_debug.h"
+#include "pool.h"
+#include "symbolize_harness.h"
+#include "symbolizer.h"
+#include "worker_path.h"
+
+#define BUILD_ID "00112233445566778899aabbccddeeff00112233"
+#define SLIDE    0x12000000ULL
+
+static char folder[] = "/tmp/test_kernel_lines.XXXXXX";
+static uint64_t outer_address; /* of the inlined code, as linked */
+
+struct fixture {
+	sd_event *event;
+	struct pool *pool;
+	struct object_table *objects;
+	struct object *kernel;
+	struct symbolizer *symbolizer;
+	struct symbolizer_stats stats;
+	char names[256];
+	bool done;
+	unsigned n_failures;
+	char failure[256];
+};
+
+static const char program[] = "volatile int x;\\n"
+			      "static inline __attribute__((always_inline)) void inner(void)\\n"
+			      "{\\n"
+			      "\\tx++;\\n"
+			      "}\\n"
+			      "void outer(void)\\n"
+			      "{\\n"
+			      "\\tinner();\\n"
+			      "}\\n"
+			      "void _start(void) { outer(); }\\n";
+
+static void write_notes(const char *hex)
+{
+	static const char xen[] = "\4\0\0\0\4\0\0\0\1\0\0\0Xen\0abcd";
+	static const char gnu[] = "\4\0\0\0\24\0\0\0\3\0\0\0GNU";
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/notes", folder);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	fwrite(xen, 1, sizeof(xen) - 1, f);
+	fwrite(gnu, 1, sizeof(gnu), f);
+	for (const char *p = hex; *p; p += 2) {
+		char pair[] = { p[0], p[1], '\0' };
+
+		fputc((int)strtoul(pair, NULL, 16), f);
+	}
+	fclose(f);
+}
+
+static int group_setup(void **state _unused_)
+{
+	char line[128];
+
+	assert_non_null(mkdtemp(folder));
+	sh("cd %s && mkdir -p boot usr/lib/debug/boot usr/lib/debug/lib/modules/1.2 "
+	   "usr/lib/debug/.build-id/00 && printf '%s' > v.c && "
+	   "gcc -g -O2 -fno-inline-functions -fcf-protection=none -ffreestanding -nostdlib -static "
+	   "-mcmodel=kernel -fno-pic -no-pie "
+	   "-fno-reorder-functions -Wl,-Ttext=0x%llx -Wl,--build-id=0x" BUILD_ID
+	   " -o vmlinux v.c && "
+	   "gcc -g -O2 -ffreestanding -nostdlib -static -mcmodel=kernel -fno-pic -no-pie "
+	   "-Wl,-Ttext=0x%llx -Wl,--build-id=0xff112233 -o other v.c",
+	   folder, program, (unsigned long long)KALLSYMS_TEXT, (unsigned long long)KALLSYMS_TEXT);
+	outer_address = strtoull(
+		sh_line(line, sizeof(line), "nm %s/vmlinux | grep ' outer$'", folder), NULL, 16);
+	assert_true(kernel_debug_is_text(outer_address));
+	sh("printf '%llx T _text\\n%llx T outer\\n%llx T _etext\\n%llx T _end\\n%llx t "
+	   "modf\\t[mod]\\n' > %s/kallsyms",
+	   (unsigned long long)(KALLSYMS_TEXT + SLIDE), (unsigned long long)(outer_address + SLIDE),
+	   (unsigned long long)(KALLSYMS_TEXT + SLIDE + 0x1000),
+	   (unsigned long long)(KALLSYMS_TEXT + SLIDE + 0x1000), 0xffffffffc0123000ULL, folder);
+	write_notes(BUILD_ID);
+	return 0;
+}
+
+static int group_teardown(void **state _unused_)
+{
+	sh("rm -r %s", folder);
+	return 0;
+}
+
+static void start(struct fixture *f)
+{
+	struct pool_options pool = {
+		.worker_path = worker_path,
+		.max_parallel = 2,
+		.max_waiting = 20,
+		.memory_bytes = 256 << 20,
+		.timeout_ns = 20 * NSEC_PER_SEC,
+	};
+	char kallsyms[64], notes[64];
+	struct symbolizer_options options = {
+		.memory_bytes = 1 << 20,
+		.kallsyms_path = kallsyms,
+		.kernel_notes_path = notes,
+		.kernel_root = folder,
+		.kernel_release = "1.2",
+	};
+
+	snprintf(kallsyms, sizeof(kallsyms), "%s/kallsyms", folder);
+	snprintf(notes, sizeof(notes), "%s/notes", folder);
+	*f = (struct fixture){ 0 };
+	assert_true(sd_event_new(&f->event) >= 0);
+	assert_int_equal(pool_new(&f->pool, f->event, &pool), 0);
+	options.pool = f->pool;
+	assert_int_equal(object_table_new(&f->objects, 4), 0);
+	assert_int_equal(object_special(f->objects, OBJECT_KERNEL, "[kernel.kallsyms]", &f->kernel),
+			 0);
+	assert_int_equal(symbolizer_new(&f->symbolizer, f->event, &options), 0);
+}
+
+static void on_failure(void *arg, const char *path, const char *why)
+{
+	struct fixture *f = arg;
+
+	f->n_failures++;
+	snprintf(f->failure, sizeof(f->failure), "%s: %s", path + strlen(folder), why);
+}
+
+static void stop(struct fixture *f)
+{
+	symbolizer_stats(f->symbolizer, &f->stats);
+	symbolizer_each_failure(f->symbolizer, on_failure, f);
+	symbolizer_free(f->symbolizer);
+	object_unref(f->kernel);
+	object_table_free(f->objects);
+	pool_free(f->pool);
+	sd_event_unref(f->event);
+}
+
+static void on_done(void *arg)
+{
+	((struct fixture *)arg)->done = true;
+}
+
+static void describe(struct fixture *f, uint64_t ip)
+{
+	struct frame frame = {
+		.object = f->kernel,
+		.address = symbolizer_kernel_link_address(f->symbolizer, ip),
+	};
+	const struct location *l = symbolizer_lookup(f->symbolizer, &frame, false);
+	char *to = f->names;
+
+	*to = '\0';
+	for (uint32_t i = 0; l && i < l->n_lines; i++) {
+		const char *slash = strrchr(l->lines[i].file, '/');
+
+		to += snprintf(to, sizeof(f->names) - (size_t)(to - f->names), "%s%s %s:%u",
+			       i ? " < " : "", l->lines[i].name, slash ? slash + 1 : "",
+			       l->lines[i].line);
+	}
+}
+
+/* The frames of one address in vmlinux, innermost first, into f->names. */
+static void ask(struct fixture *f, enum symbols_mode mode)
+{
+	uint64_t ips[] = { outer_address + SLIDE, outer_address + SLIDE + 1,
+			   0xffffffffc0123004ULL };
+	struct frame frames[3];
+
+	for (size_t i = 0; i < 3; i++)
+		frames[i] = (struct frame){
+			.object = f->kernel,
+			.address = symbolizer_kernel_link_address(f->symbolizer, ips[i]),
+		};
+	f->done = false;
+	assert_int_equal(
+		symbolizer_request(f->symbolizer, frames, 3, mode, false, on_done, f, NULL), 0);
+	while (!f->done)
+		assert_true(sd_event_run(f->event, 20000000) > 0);
+	describe(f, ips[2]);
+	assert_string_equal(f->names, "modf [mod] :0");
+	describe(f, ips[0]);
+}
+
+static void once(struct fixture *f)
+{
+	struct object_symbols symbols;
+
+	start(f);
+	ask(f, SYMBOLS_FULL);
+	symbolizer_object(f->symbolizer, f->kernel, false, &symbols);
+	assert_true(symbols.has_names);
+	assert_int_equal(symbols.has_lines, strstr(f->names, "v.c") != NULL);
+	assert_string_equal(symbols.build_id, "");
+	stop(f);
+}
+
+static const char *const places[] = {
+	"usr/lib/debug/.build-id/00/112233445566778899aabbccddeeff00112233.debug",
+	"usr/lib/debug/boot/vmlinux-1.2",
+	"usr/lib/debug/lib/modules/1.2/vmlinux",
+	"boot/vmlinux-1.2",
+};
+
+static void test_places(void **state _unused_)
+{
+	struct fixture f;
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		sh("cp %s/vmlinux %s/%s", folder, folder, places[i]);
+		once(&f);
+		assert_string_equal(f.names, "inner v.c:4 < outer v.c:8");
+		assert_int_equal(f.stats.jobs, 1);
+		assert_int_equal(f.n_failures, 0);
+		sh("rm %s/%s", folder, places[i]);
+	}
+}
+
+static void test_without(void **state _unused_)
+{
+	struct fixture f;
+
+	once(&f);
+	assert_string_equal(f.names, "outer :0");
+	assert_int_equal(f.stats.jobs, 0);
+	assert_int_equal(f.n_failures, 0);
+}
+
+static void test_other_build_id(void **state _unused_)
+{
+	struct fixture f;
+
+	sh("cp %s/other %s/%s", folder, folder, places[1]);
+	once(&f);
+	assert_string_equal(f.names, "outer :0");
+	assert_int_equal(f.stats.jobs, 1);
+	assert_int_equal(f.n_failures, 1);
+	assert_string_equal(f.failure,
+			    "/usr/lib/debug/boot/vmlinux-1.2: not of the running kernel: "
+			    "build-ids differ");
+
+	/* the next place has the right one */
+	sh("cp %s/vmlinux %s/%s", folder, folder, places[3]);
+	once(&f);
+	assert_string_equal(f.names, "inner v.c:4 < outer v.c:8");
+	assert_int_equal(f.stats.jobs, 2);
+	sh("rm %s/%s %s/%s", folder, places[1], folder, places[3]);
+}
+
+static void test_no_elf_file(void **state _unused_)
+{
+	struct fixture f;
+
+	sh("cp %s/v.c %s/%s && mkfifo %s/%s", folder, folder, places[1], folder, places[2]);
+	once(&f);
+	assert_string_equal(f.names, "outer :0");
+	assert_int_equal(f.n_failures, 1);
+	sh("rm %s/%s %s/%s", folder, places[1], folder, places[2]);
+}
+
+/* Fast names are kallsyms' own, and keep nobody from lines. */
+static void test_fast(void **state _unused_)
+{
+	struct fixture f;
+
+	sh("cp %s/vmlinux %s/%s", folder, folder, places[1]);
+	start(&f);
+	ask(&f, SYMBOLS_FAST);
+	assert_string_equal(f.names, "outer :0");
+	ask(&f, SYMBOLS_FULL);
+	assert_string_equal(f.names, "inner v.c:4 < outer v.c:8");
+	ask(&f, SYMBOLS_FAST);
+	assert_string_equal(f.names, "inner v.c:4 < outer v.c:8");
+	stop(&f);
+	assert_int_equal(f.stats.jobs, 1);
+	sh("rm %s/%s", folder, places[1]);
+}
+
+static void test_notes(void **state _unused_)
+{
+	struct fixture f;
+
+	sh("cp %s/vmlinux %s/%s", folder, folder, places[1]);
+	sh("head -c 40 %s/notes > %s/short && mv %s/short %s/notes", folder, folder, folder,
+	   folder);
+	once(&f);
+	assert_string_equal(f.names, "outer :0");
+	assert_int_equal(f.stats.jobs, 0);
+	sh("rm %s/notes", folder);
+	once(&f);
+	assert_int_equal(f.stats.jobs, 0);
+	write_notes(BUILD_ID);
+	once(&f);
+	assert_int_equal(f.stats.jobs, 1);
+	sh("rm %s/%s", folder, places[1]);
+}
+
+/* Where the kernel lies is not known: no address of vmlinux either. */
+static void test_hidden(void **state _unused_)
+{
+	struct fixture f;
+
+	sh("cp %s/vmlinux %s/%s && cp %s/kallsyms %s/k && sed -i 's/^[0-9a-f]*/0000000000000000/' "
+	   "%s/kallsyms",
+	   folder, folder, places[1], folder, folder, folder);
+	start(&f);
+	assert_false(symbolizer_kernel_names(f.symbolizer));
+	stop(&f);
+	assert_int_equal(f.stats.jobs, 0);
+	sh("mv %s/k %s/kallsyms; rm %s/%s", folder, folder, folder, places[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_places),         cmocka_unit_test(test_without),
+		cmocka_unit_test(test_other_build_id), cmocka_unit_test(test_no_elf_file),
+		cmocka_unit_test(test_fast),           cmocka_unit_test(test_notes),
+		cmocka_unit_test(test_hidden),
+	};
+
+	find_worker();
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
