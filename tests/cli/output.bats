@@ -1,0 +1,155 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Where cprofctl's files go, and to whom they belong.
+
+load client
+
+capture() { "$CPROFCTL" capture 1234 --seconds 0.1 "$@" 2>err; }
+
+@test "the default name tells target, day and time, and is never overwritten" {
+	fake
+	for _ in 1 2 3 4 5 6; do capture; done
+	[ "$(find . -name 'cprofd-1234-*.pb.gz' | wc -l)" = 6 ]
+	[ "$(find . -regextype posix-extended -regex \
+		'./cprofd-1234-20[0-9]{6}-[0-9]{6}(-[0-9])?\.pb\.gz' | wc -l)" = 6 ]
+	[ "$(find . -name '.cprofctl-*')" = "" ]
+}
+
+@test "a taken default name gets -1, -2, also while captures run at once" {
+	fake
+	for i in 1 2 3 4 5 6 7 8; do capture 3>&- & pids[i]=$!; done
+	wait "${pids[@]}"
+	[ "$(find . -name 'cprofd-1234-*.pb.gz' | wc -l)" = 8 ]
+	for f in cprofd-1234-*; do is_profile "$f"; done
+}
+
+@test "default names of other targets" {
+	fake
+	"$CPROFCTL" capture --seconds 0.1 --all
+	"$CPROFCTL" capture --seconds 0.1 --unit nginx.service
+	"$CPROFCTL" capture --seconds 0.1 --comm 'ev il/;$(x)' -p 3
+	"$CPROFCTL" capture --seconds 0.1 --cgroup /system.slice/a
+	ls cprofd-all-*.pb.gz cprofd-nginx.service-*.pb.gz cprofd-system.slice_a-*.pb.gz
+	ls cprofd-ev_il____x_+1-*.pb.gz || ls cprofd-ev_il____x__1-*.pb.gz
+}
+
+@test "-o replaces a regular file at the end, keeping its mode" {
+	fake '{"refuse": {"/api/v1/captures/": [500, "broken"]}}'
+	echo old >f
+	chmod 640 f
+	run -1 capture -o f
+	[ "$(cat f)" = old ]
+	kill "$fake_pid"
+	wait_for gone "$fake_pid"
+	rm -f ready socket
+	fake
+	capture -o f
+	is_profile f
+	[ "$(stat -c %a f)" = 640 ]
+}
+
+@test "a new file has the umask's mode" {
+	fake
+	umask 027
+	capture -o f
+	[ "$(stat -c %a f)" = 640 ]
+}
+
+@test "-o writes through a symbolic link, also to nothing" {
+	fake
+	echo old >real
+	ln -s real link
+	ln -s later dangling
+	capture -o link
+	capture -o dangling
+	[ -L link ] && [ -L dangling ]
+	is_profile real
+	is_profile later
+}
+
+@test "-o writes through a FIFO" {
+	fake
+	mkfifo fifo
+	cat fifo >got 3>&- &
+	cat_pid=$!
+	capture -o fifo
+	wait "$cat_pid"
+	[ -p fifo ]
+	is_profile got
+}
+
+@test "a FIFO that nobody reads can be given up" {
+	fake
+	mkfifo fifo
+	start_client capture 1 --seconds 0.1 -o fifo
+	wait_for requested '/profile'
+	wait_for interrupt_again "$client_pid"
+	ended_with 1 "$client_pid"
+}
+
+@test "-o writes through a device" {
+	fake
+	capture -o /dev/null
+	[ -c /dev/null ]
+}
+
+@test "a full disk is told, exit 1" {
+	fake
+	run -1 capture -o /dev/full
+	[ "$(cat err)" = "cprofctl: cannot write /dev/full: No space left on device; free some space, or choose another place with -o" ]
+}
+
+@test "what cannot be written is refused before anything is captured" {
+	fake
+	run -1 capture -o nowhere/f
+	[ "$(cat err)" = "cprofctl: cannot write nowhere/f: No such file or directory; make its folder, or choose another place with -o" ]
+	run -1 capture -o .
+	[[ $(cat err) == *"Is a directory"* ]]
+	[ ! -e "$FAKE_LOG" ]
+}
+
+@test "a folder without permission" {
+	[ "$(id -u)" = 0 ] || skip "needs root to become another user"
+	fake
+	chmod 755 .
+	run -1 setpriv --reuid 65534 --clear-groups "$CPROFCTL" capture 1 --seconds 0.1
+	[[ $output == *"cannot write to the current folder: Permission denied; choose another place with -o" ]]
+	[ ! -e "$FAKE_LOG" ]
+}
+
+@test "under sudo the file belongs to the calling user" {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	fake
+	SUDO_UID=1234 SUDO_GID=4321 capture -o f
+	SUDO_UID=1234 SUDO_GID=4321 capture
+	[ "$(stat -c %u:%g f)" = 1234:4321 ]
+	[ "$(stat -c %u:%g cprofd-1234-*)" = 1234:4321 ]
+}
+
+@test "under sudo a file that was there keeps its owner, and nonsense is ignored" {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	fake
+	echo old >f
+	chown 77:78 f
+	SUDO_UID=1234 SUDO_GID=4321 capture -o f
+	[ "$(stat -c %u:%g f)" = 77:78 ]
+	SUDO_UID=12x SUDO_GID=-1 capture -o g
+	[ "$(stat -c %u:%g g)" = 0:0 ]
+}
+
+@test "a name that the shell would take apart is quoted in the next commands" {
+	fake
+	capture -o "a b'c"
+	grep -qF "cprofctl report 'a b'\\''c'" err
+}
+
+@test "a closed pipe is an error of writing" {
+	fake
+	set +o pipefail
+	(
+		trap '' PIPE
+		"$CPROFCTL" capture 1 --seconds 0.3 -o - 2>err || echo $? >status
+	) | true
+	[ "$(cat status)" = 1 ]
+	grep -q 'cannot write to standard output: Broken pipe' err
+}

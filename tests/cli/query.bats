@@ -1,0 +1,230 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# cprofctl list, get, diff, top, snapshot, pause, resume, targets add: what is asked for, what is shown.
+
+load client
+
+WINDOWS='{"windows": [
+	{"id": "b-0", "start": "2026-11-24T02:00:00Z", "duration_ns": 60000000000, "samples": 600, "cpu_ns": 6000000000,
+	 "bytes": 5000, "lost": 3, "truncated": 0, "frequency_hz": 100, "top": [{"name": "nginx.service", "cpu_ns": 3000000000}]},
+	{"id": "b-1", "start": "2026-11-24T02:01:00Z", "duration_ns": 60000000000, "samples": 12000, "cpu_ns": 120000000000,
+	 "bytes": 90000, "lost": 0, "truncated": 0, "frequency_hz": 100, "top": [{"name": "cron\u001b[2J\u202e.service", "cpu_ns": 110000000000},
+	  {"name": "nginx.service", "cpu_ns": 6000000000}, {"name": "", "cpu_ns": 4000000000}]},
+	{"id": "open", "start": "2026-11-24T02:02:00.5Z", "duration_ns": 1000000000, "samples": 10, "cpu_ns": 100000000,
+	 "bytes": 0, "lost": 0, "truncated": 0, "frequency_hz": 100, "top": [], "open": true}]}'
+
+asked() { tail -n 1 "$FAKE_LOG" | cut -d ' ' -f 2; }
+
+@test "list: a bar, the heaviest, the spike stands out" {
+	fake "$WINDOWS"
+	TZ=UTC run -0 "$CPROFCTL" list
+	[ "${#lines[@]}" = 4 ]
+	[[ ${lines[1]} == "2026-11-24 02:00:00  60 s"*"10.0 %  #  "*"nginx.service 50 %" ]]
+	[[ ${lines[2]} == *"200.0 %  ####################  "*'cron\x1b[2J\u{202e}.service 92 %, nginx.service 5.0 %, - 3.3 %' ]] || { echo "${lines[2]}"; false; }
+	[[ ${lines[3]} == *"(open)" ]]
+	[ "$(asked)" = "/api/v1/windows?by=unit" ]
+}
+
+@test "list --sort cpu puts the spike first; --json is one array, the open window last" {
+	fake "$WINDOWS"
+	TZ=UTC run -0 "$CPROFCTL" list --sort cpu
+	[[ ${lines[1]} == "2026-11-24 02:01:00"* ]]
+	"$CPROFCTL" list --json >list.json
+	python3 - <<-'PY'
+		import json
+		l = json.load(open("list.json"))
+		assert [w["id"] for w in l] == ["b-0", "b-1", "open"], l
+		assert l[-1]["open"] is True and l[1]["cpu_ns"] == 120000000000
+	PY
+}
+
+@test "list asks with times in nanoseconds, filters encoded" {
+	fake "$WINDOWS"
+	TZ=UTC "$CPROFCTL" list --since @1000 --until 1970-01-01T00:20:00Z --step 10m --by comm --unit 'a b&c=d%' --exe /bin/x -p 7 --build-id ff --user root >/dev/null
+	[ "$(asked)" = "/api/v1/windows?by=comm&step=600000000000&since=1000000000000&until=1200000000000&unit=a%20b%26c%3Dd%25&exe=%2Fbin%2Fx&pid=7&build_id=ff&user=root" ]
+}
+
+@test "a night is one range: --since 23:00 --until 00:30" {
+	fake "$WINDOWS"
+	"$CPROFCTL" list --since 23:00 --until 00:30 >/dev/null
+	python3 - "$(asked)" <<-'PY'
+		import sys, urllib.parse
+		q = urllib.parse.parse_qs(sys.argv[1].split("?")[1])
+		assert int(q["until"][0]) - int(q["since"][0]) == 5400 * 10**9, q
+	PY
+}
+
+@test "no windows: said, and no error" {
+	fake '{"windows": []}'
+	run -0 "$CPROFCTL" list
+	[[ $output == "no windows in this range"* ]]
+	[ "$("$CPROFCTL" list --json)" = "[]" ]
+}
+
+@test "get: a range, a window by its id, formats" {
+	fake "$WINDOWS"
+	run -0 "$CPROFCTL" get --since 1h --comm nginx -o p.pb.gz
+	is_profile p.pb.gz
+	[[ $output == *"p.pb.gz"*"hot"* ]]
+	requested '^GET /api/v1/profile?since=[0-9]*&comm=nginx '
+	run -0 "$CPROFCTL" get b-1 --format folded -o -
+	[[ $output == *"hot 30"* ]]
+	requested '^GET /api/v1/windows/b-1/profile '
+	run -1 "$CPROFCTL" get nowhere -o q.pb.gz
+	[[ $output == *"no window of this id"* ]]
+	[ ! -e q.pb.gz ]
+	"$CPROFCTL" get
+	is_profile cprofd-store-*.pb.gz
+}
+
+@test "snapshot closes the window and fetches it" {
+	fake "$WINDOWS"
+	"$CPROFCTL" snapshot -o s.pb.gz
+	is_profile s.pb.gz
+	grep -q '^POST /api/v1/snapshot' "$FAKE_LOG"
+	[ "$(asked)" = "/api/v1/windows/open/profile" ]
+}
+
+@test "diff of ranges: before, after, delta, points; what is noise is marked" {
+	fake '{"names": ["same", "grew.isra.0", "gone::h0123456789abcdef"], "base": [30, 2, 500]}'
+	run -0 "$CPROFCTL" diff --since @2000 --until @3000 --baseline "1000s before"
+	[ "$(asked)" = "/api/v1/profile?since=2000000000000&until=3000000000000&baseline_since=1000000000000&baseline_until=2000000000000" ]
+	[[ ${lines[0]} == *"before"*"after"*"delta"*"points"*"function"* ]]
+	[[ ${lines[1]} == *"5.32s"*"0.60s"*"-4.72s"*"total" ]]
+	[[ ${lines[2]} =~ ^\ \ .*5\.00s\ +0\.10s\ +-4\.90s\ +-77\.32\ \ gone$ ]]
+	[[ ${lines[3]} =~ ^\ \ .*0\.02s\ +0\.20s\ +\+0\.18s\ .*\ grew$ ]]
+	[[ ${lines[4]} =~ ^\ \ .*same$ ]]
+}
+
+@test "diff of files, as a table and as a pprof with pprof::base" {
+	fake '{"names": ["f.constprop.1", "g"]}'
+	"$CPROFCTL" get -o a.pb.gz
+	kill "$fake_pid"
+	rm ready socket
+	fake '{"names": ["f", "g", "h"]}'
+	"$CPROFCTL" get -o b.pb.gz
+	run -0 "$CPROFCTL" diff a.pb.gz b.pb.gz
+	[[ $output =~ 0\.20s\ +0\.30s\ +\+0\.10s\ .*\ f ]]
+	[[ ${lines[-1]} == "~ no larger than the error of sampling" ]]
+	"$CPROFCTL" diff a.pb.gz b.pb.gz -o d.pb.gz
+	gzip -dc d.pb.gz | grep -q 'pprof::base'
+	run -1 "$CPROFCTL" diff a.pb.gz nowhere
+	[[ $output == *"cannot read nowhere: No such file"* ]]
+	echo no profile >text
+	run -1 "$CPROFCTL" diff text b.pb.gz
+	[[ $output == *"text is no profile"* ]]
+}
+
+@test "diff on a terminal dims, without colours it does not" {
+	fake '{"names": ["a", "b"], "base": [19, 10]}'
+	script -qefc "$CPROFCTL diff --since 1h --baseline '1h before'" dimmed </dev/null >/dev/null
+	grep -q $'\e\\[2m' dimmed
+	NO_COLOR=1 script -qefc "$CPROFCTL diff --since 1h --baseline '1h before'" plain </dev/null >/dev/null
+	run ! grep -q $'\e\\[2m' plain
+}
+
+@test "pause and resume" {
+	fake
+	run -0 "$CPROFCTL" pause 1h
+	[[ $output == *"paused until "*"resume"* ]]
+	requested '^POST /api/v1/pause .*{"seconds":3600.0*}'
+	run -0 "$CPROFCTL" pause
+	[[ $output == *"paused until \`cprofctl resume\`"* ]]
+	run -0 "$CPROFCTL" resume
+	[[ $output == *"goes on"* ]]
+}
+
+@test "targets add, remove, rules" {
+	fake '{"rules": {"all": false, "include": [{"kind": "pid", "value": "1234"}], "exclude": [{"kind": "comm", "value": "x\u001b[2J"}]}}'
+	run -0 "$CPROFCTL" targets add 1234 --unit nginx.service
+	grep '^POST /api/v1/targets ' "$FAKE_LOG" | grep -q '"action":"add","targets":\[{"kind":"unit","value":"nginx.service"},{"kind":"pid","value":"1234"}\]'
+	[[ $output == *"include  pid       1234"* ]]
+	[[ $output == *'exclude  comm      x\x1b[2J'* ]]
+	run -0 "$CPROFCTL" targets remove --pid 1234
+	requested '"action":"remove"'
+	"$CPROFCTL" targets rules --json | python3 -c 'import json, sys; assert json.load(sys.stdin)["all"] is False'
+}
+
+@test "top: plain lines where there is no terminal" {
+	fake '{"names": ["hot", "e\u001b[2Jvil", "cold"]}'
+	run -0 "$CPROFCTL" top -n 2 -d 200ms --rows 2 1234
+	[ "$(grep -c '^cprofctl top' <<<"$output")" = 2 ]
+	[[ $output == *"FUNCTION"*"hot"*'e\x1b[2Jvil'* ]]
+	[[ $output != *"cold"* ]]
+	requested '"targets":\[{"kind":"pid","value":"1234"}\]'
+	requested '"symbols":"fast"'
+}
+
+@test "top on a terminal: draws again, follows its size, q ends, all is as before" {
+	fake
+	run -0 python3 - "$CPROFCTL" <<-'PY'
+		import fcntl, os, pty, select, signal, struct, sys, termios, time
+
+		def size(fd, rows, columns):
+		    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+		def run(end):
+		    pid, fd = pty.fork()
+		    if pid == 0:
+		        size(0, 24, 100)
+		        os.environ["TERM"] = "xterm"
+		        os.execv(sys.argv[1], [sys.argv[1], "top", "-d", "200ms"])
+		    out = b""
+		    before = termios.tcgetattr(fd)
+		    deadline, ended = time.time() + 20, False
+		    while time.time() < deadline:
+		        if select.select([fd], [], [], 0.1)[0]:
+		            try:
+		                more = os.read(fd, 65536)
+		            except OSError:
+		                break
+		            if not more:
+		                break
+		            out += more
+		        if not ended and out.count(b"FUNCTION") >= 2:
+		            assert not termios.tcgetattr(fd)[3] & termios.ECHO
+		            size(fd, 10, 20)
+		            os.kill(pid, signal.SIGWINCH)
+		            time.sleep(0.3)
+		            end(fd, pid)
+		            ended = True
+		    status = os.waitpid(pid, 0)[1]
+		    assert ended, out
+		    assert out.startswith(b"\x1b[?1049h") and out.rstrip().endswith(b"\x1b[?1049l"), out
+		    assert out.count(b"\x1b[?25h") == 1
+		    assert os.waitstatus_to_exitcode(status) == 0, status
+
+		run(lambda fd, pid: os.write(fd, b"q"))
+		run(lambda fd, pid: os.write(fd, b"\x03"))
+		run(lambda fd, pid: os.kill(pid, signal.SIGTERM))
+	PY
+}
+
+@test "top: the daemon's refusal is told, on a terminal after the page is gone" {
+	fake '{"refuse": {"/api/v1/captures": [403, "no, not you"]}}'
+	run -1 "$CPROFCTL" top -n 1
+	[ "$output" = "cprofctl: no, not you" ]
+	kill "$fake_pid"
+	rm ready socket
+	fake '{"failed": "it broke"}'
+	# keys that never come: the end of the input would end top, perhaps before the refusal does
+	mkfifo keys
+	TERM=xterm script -qefc "$CPROFCTL top -d 200ms" page <>keys >/dev/null || true
+	# the page, then the line, and nothing behind it that would hide it
+	grep -a 'it broke' page | tail -n 1 | grep -qva '1049h.*it broke.*1049l'
+}
+
+@test "wrong usage of the store's verbs exits 2" {
+	for args in "list --since soon" "list --until yesterdays" "list --sort size" "list --by user" "list --step 0" "list x" \
+		"list --since 1h --until 2h" "get a b" "get --format png" "get -p x" "get id --since 1h" "get a/b" "diff" "diff a" "diff a b c" \
+		"diff --since 1h" "diff --baseline 1h" "diff --since 1h --baseline soon" "diff a b --format svg" "diff a b --rows x" \
+		"snapshot x" "snapshot --format png" "pause soon" "pause 0" "pause 1h 2h" "resume x" "targets add" "targets add x" \
+		"targets add --all" "targets remove --frob" "top --by exe" "top -d 0" "top -n 0" "top -d 1h" "top x" "top --hz 0"; do
+		# shellcheck disable=SC2086 # words are wanted
+		run -2 "$CPROFCTL" $args
+		[[ ${lines[0]} == "cprofctl: "* ]] && [[ ${lines[1]} == "usage: cprofctl "* ]] || { echo "$args: $output"; false; }
+		[ "${#lines[@]}" = 2 ]
+	done
+	run -2 "$CPROFCTL" get --since $'\e[2J'
+	[[ ${lines[0]} == *'\x1b[2J'* ]]
+}

@@ -1,0 +1,66 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# cprofctl status, targets and version.
+
+load client
+
+STATUS='{"status": {"version": "1.2.3", "kernel": "6.18",
+	"samples": {"taken": 1000000, "lost": {"missed_tick": 900, "ring_full": 100, "other": 0},
+		"truncated": {"no_unwind_info": 5000, "jit": 0}},
+	"memory": {"daemon": 12582912, "maps_bytes": 1048576},
+	"cpu": {"daemon_ns": 1500000000, "share": 0.25},
+	"worker": {"restarts": 2, "last_file": "/a\u001b[2J"}}}'
+
+@test "status shows what is lost, why, and how much of all" {
+	fake "$STATUS"
+	run -0 "$CPROFCTL" status
+	[[ $output == *"taken"*"1,000,000"* ]]
+	[[ $output == *"lost"*"1,000 (0.1 %): missed tick 900, ring full 100"* ]]
+	[[ $output == *"truncated"*"5,000 (0.5 %): no unwind info 5,000"* ]]
+	[[ $output != *"jit"* ]]
+	[[ $output == *"daemon  12.0 MiB"* ]]
+	[[ $output == *"maps  1.0 MiB"* ]]
+	[[ $output == *"daemon  1.5 s"* ]]
+	[[ $output == *"restarts  2"* ]]
+	[[ $output == *"version  1.2.3"* ]]
+	[[ $output == *'/a\x1b[2J'* ]]
+}
+
+@test "status --json is one document, the daemon's" {
+	fake "$STATUS"
+	"$CPROFCTL" status --json >s
+	python3 -c 'import json; d = json.load(open("s")); assert d["samples"]["lost"]["missed_tick"] == 900, d'
+}
+
+@test "targets: the busiest first, unit or container, hostile names escaped" {
+	fake '{"targets": [
+		{"pid": 10, "comm": "idle", "unit": "", "container": "", "user": "root", "cpu": 0},
+		{"pid": 11, "comm": "e\u001b[2Jvil \n x", "unit": "u.service", "container": "", "user": "www", "cpu": 0.1234},
+		{"pid": 12, "comm": "näme", "unit": "c.scope", "container": "3f4e8a", "user": "root", "cpu": 1.5}]}'
+	run -0 "$CPROFCTL" targets
+	[ "${#lines[@]}" = 4 ]
+	[[ ${lines[1]} == *"12  150.0  root"*"container 3f4e8a" ]]
+	[[ ${lines[2]} == *"11   12.3  www"*'e\x1b[2Jvil \x0a x'*"u.service" ]]
+	[[ ${lines[3]} == *"10    0.0  root"*"idle"* ]]
+	"$CPROFCTL" targets --json | python3 -c 'import json, sys; assert len(json.load(sys.stdin)) == 3'
+}
+
+@test "--json on a terminal holds no control characters" {
+	fake '{"targets": [{"pid": 1, "comm": "\u009b2J\u202e"}]}'
+	script -qefc "$CPROFCTL targets --json" typescript </dev/null >/dev/null
+	grep -qi '\\u009b' typescript
+	run ! grep -qP '\x{9b}|\xc2\x9b|\xe2\x80\xae' typescript
+}
+
+@test "version: client, daemon, kernel" {
+	fake '{"version": {"version": "9.9", "kernel": "6.1.0-\u001b"}}'
+	run -0 "$CPROFCTL" version
+	[[ ${lines[0]} =~ ^cprofctl\ +[0-9]+\.[0-9]+\.[0-9]+$ ]]
+	[[ ${lines[1]} == "cprofd    9.9" ]]
+	[[ ${lines[2]} == 'kernel    6.1.0-\x1b' ]]
+}
+
+@test "the proxy of the environment is never asked" {
+	fake '{"version": {"version": "9.9", "kernel": "x"}}'
+	HTTP_PROXY=http://127.0.0.1:9 ALL_PROXY=socks5://127.0.0.1:9 run -0 "$CPROFCTL" version
+}
