@@ -3,13 +3,12 @@
 
 /* Makes a record in the CPU's scratch memory and puts it into the ring. */
 
+#include "gostack.h"
 #include "maps.h"
 #include "tasks.h"
 #include "unwind.h"
 
 #define RECORD_COPY_PAGES (CPROF_MAX_STACK_BYTES / CPROF_PAGE_SIZE + 1)
-/* No stack is larger: what lies farther up than this has not begun it. */
-#define RECORD_FAR_BYTES (1ULL << 30)
 /* The reader is woken for the first sample of a program, but not more often than this. */
 #define RECORD_WAKE_NS (4 * 1000 * 1000ULL)
 
@@ -180,32 +179,20 @@ static __always_inline bool record_may_copy(struct walk_env *env, __u64 now_ns)
 	return true;
 }
 
-/* Go has its g right below the thread pointer, and first in it the bounds of the stack that it runs
- * on; in other programs anything is there, but no bounds around sp. */
-static __always_inline __u64 record_go_top(__u64 thread, __u64 sp)
-{
-	__u64 g, bounds[2];
-
-	if (bpf_probe_read_user(&g, sizeof(g), (void *)(thread - 8)) ||
-	    bpf_probe_read_user(bounds, sizeof(bounds), (void *)g))
-		return 0;
-	return bounds[0] <= sp && sp < bounds[1] && bounds[1] - sp < RECORD_FAR_BYTES ? bounds[1]
-										      : 0;
-}
-
 /* Where the stack began; 0: not known, the copy ends where memory does. argc lies there in the main
  * thread, libc's thread control block in others: nothing that unwinding could need is above. */
-static __always_inline __u64 record_stack_top(struct task_struct *task, __u64 sp)
+static __always_inline __u64 record_stack_top(struct walk_env *env, struct task_struct *task)
 {
 	struct mm_struct *mm = task->mm;
 	__u64 main = mm ? mm->start_stack : 0, thread = BPF_CORE_READ(task, thread.fsbase);
-	__u64 go = record_go_top(thread, sp);
+	__u64 sp = env->walk.regs.r[WALK_SP];
 
-	if (go)
-		return go;
-	if (main > sp && main - sp < RECORD_FAR_BYTES)
+	go_find(env, thread, sp);
+	if (env->go.top)
+		return env->go.top;
+	if (main > sp && main - sp < STACK_FAR_BYTES)
 		return main + 8;
-	return thread > sp && thread - sp < RECORD_FAR_BYTES ? thread : 0;
+	return thread > sp && thread - sp < STACK_FAR_BYTES ? thread : 0;
 }
 
 /* A page of the stack copy, or what of it is wanted; not 0: this was the last. */
@@ -230,33 +217,51 @@ static __noinline int record_copy_page(struct walk_env *env, __u64 i)
 	return 0;
 }
 
-/* Registers and stack behind the frames, page by page up to the first that cannot be read. Returns
- * the words of the record. */
-static __noinline int record_copy_stack(struct walk_env *env, __u64 top, __u64 at)
+/* Page by page, up to the first that cannot be read, from start; top: 0 not known. */
+static __noinline int record_copy(struct walk_env *env, __u64 start, __u64 top, __u64 max)
 {
-	struct cprof_sample *h = record_header(env);
-	__u64 start = cprof_stack_start(env->walk.regs.r[WALK_SP]);
-	__u64 limit = top ? top - start : CPROF_BLIND_STACK_BYTES;
+	__u64 limit = top ? (top - start) & ~7ULL : CPROF_BLIND_STACK_BYTES;
 
-	if (limit > CPROF_MAX_STACK_BYTES)
-		limit = CPROF_MAX_STACK_BYTES;
-	if (at > SCRATCH_HEADER_WORDS + SCRATCH_FRAME_WORDS)
-		return 0;
-	__builtin_memcpy(env->words + at, &env->walk.regs, sizeof(struct cprof_regs));
+	if (limit > max)
+		limit = max;
 	env->copy.start = start;
 	env->copy.bytes = 0;
 	env->copy.limit = limit;
 	env->copy.to_top = top;
-	env->copy.word = at + SCRATCH_REGS_WORDS;
 	for (__u64 i = 0; i < RECORD_COPY_PAGES; i++)
 		if (record_copy_page(env, i))
 			break;
+	if (env->copy.bytes >= limit && (!top || limit == max))
+		record_header(env)->flags |= CPROF_SAMPLE_STACK_CUT;
+	env->copy.word += env->copy.bytes / 8;
+	return 0;
+}
 
-	if (env->copy.bytes >= limit && (!top || limit == CPROF_MAX_STACK_BYTES))
-		h->flags |= CPROF_SAMPLE_STACK_CUT;
+/* Registers and stack behind the frames. Returns the words of the record. */
+static __noinline int record_copy_stack(struct walk_env *env, __u64 top, __u64 at)
+{
+	struct cprof_sample *h = record_header(env);
+	__u64 own, other = env->go.other_start;
+	struct cprof_stack *from;
+
+	/* the register that is compared is the one that is used, as in walk_push() */
+	asm volatile("" : "+r"(at));
+	if (at > SCRATCH_HEADER_WORDS + SCRATCH_FRAME_WORDS)
+		return 0;
+	from = (struct cprof_stack *)(env->words + at);
+	env->copy.word = at + SCRATCH_FROM_WORDS;
+	record_copy(env, cprof_stack_start(env->walk.regs.r[WALK_SP]), top, CPROF_MAX_STACK_BYTES);
+	own = env->copy.bytes;
+	env->copy.bytes = 0;
+	if (other && own < CPROF_MAX_STACK_BYTES)
+		record_copy(env, other, env->go.other_top, CPROF_MAX_STACK_BYTES - own);
+
+	from->regs = env->walk.regs;
+	from->own_bytes = own;
+	from->other_start = other;
 	h->flags |= CPROF_SAMPLE_STACK;
-	h->stack_bytes = env->copy.bytes;
-	return env->copy.word + env->copy.bytes / 8;
+	h->stack_bytes = own + env->copy.bytes;
+	return env->copy.word;
 }
 
 /* Whether the reader shall come at once: the ring fills faster than its timer goes, or a program
@@ -305,8 +310,7 @@ static __always_inline void record_finish(struct walk_env *env, struct cprof_clo
 
 	if (h->end == CPROF_END_NEED_TABLE) {
 		if (record_may_copy(env, h->time_ns))
-			words = record_copy_stack(
-				env, record_stack_top(task, env->walk.regs.r[WALK_SP]), words);
+			words = record_copy_stack(env, record_stack_top(env, task), words);
 		else
 			h->end = CPROF_END_BUDGET;
 	}

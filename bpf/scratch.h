@@ -9,11 +9,11 @@
 /* The record lies in `words` as it goes into the ring. */
 #define SCRATCH_HEADER_WORDS (sizeof(struct cprof_sample) / 8)
 #define SCRATCH_FRAME_WORDS  (CPROF_MAX_KERNEL_FRAMES + CPROF_MAX_USER_FRAMES)
-#define SCRATCH_REGS_WORDS   (sizeof(struct cprof_regs) / 8)
+#define SCRATCH_FROM_WORDS   (sizeof(struct cprof_stack) / 8)
 #define SCRATCH_STACK_WORDS  (CPROF_MAX_STACK_BYTES / 8)
 /* One page more than a record can have, so that a whole page may be copied to any place in it. */
 #define SCRATCH_WORDS                                                                            \
-	(SCRATCH_HEADER_WORDS + SCRATCH_FRAME_WORDS + SCRATCH_REGS_WORDS + SCRATCH_STACK_WORDS + \
+	(SCRATCH_HEADER_WORDS + SCRATCH_FRAME_WORDS + SCRATCH_FROM_WORDS + SCRATCH_STACK_WORDS + \
 	 CPROF_PAGE_SIZE / 8)
 
 #define SCRATCH_CACHE_ENTRIES 2048
@@ -31,6 +31,14 @@ struct scratch_mapping {
 	__u64 start, size;
 	__u64 bias;
 	__u64 slot;
+};
+
+/* The head of Go's g. */
+struct scratch_g {
+	__u64 low, high; /* of its stack */
+	__u64 guards[2];
+	__u64 panic, defer;
+	__u64 m;
 };
 
 struct walk_env {
@@ -55,6 +63,10 @@ struct walk_env {
 		__u64 start, bytes, limit, word;
 		__u64 to_top; /* 0: the stack's end is not known */
 	} copy;               /* of the stack, on its way into words */
+	struct {
+		struct scratch_g user, system;
+		__u64 top, other_start, other_top;
+	} go; /* gostack.h */
 	__u64 window_start, window_bytes;
 	__u8 window[CPROF_PAGE_SIZE + 8];
 	struct scratch_rule cache[SCRATCH_CACHE_ENTRIES];

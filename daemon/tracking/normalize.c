@@ -90,7 +90,7 @@ int record_check(const struct cprof_sample *r)
 	if (r->flags & CPROF_SAMPLE_STACK) {
 		if (r->stack_bytes > CPROF_MAX_STACK_BYTES || r->n_user == 0)
 			return -EBADMSG;
-		bytes += sizeof(struct cprof_regs) + r->stack_bytes;
+		bytes += sizeof(struct cprof_stack) + r->stack_bytes;
 	}
 	return bytes <= r->record_bytes ? 0 : -EBADMSG;
 }

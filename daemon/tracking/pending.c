@@ -30,8 +30,8 @@ static int copy_stack(struct pending *p, const struct cprof_sample *r)
 	if (!p->stack)
 		return -ENOMEM;
 
-	memcpy(&p->stack->regs, from, sizeof(p->stack->regs));
-	memcpy(p->stack->bytes, from + sizeof(p->stack->regs), r->stack_bytes);
+	memcpy(&p->stack->from, from, sizeof(p->stack->from));
+	memcpy(p->stack->bytes, from + sizeof(p->stack->from), r->stack_bytes);
 	p->stack_bytes = r->stack_bytes;
 	p->bytes += secret_bytes(stack_bytes(r));
 	return 0;

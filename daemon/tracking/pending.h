@@ -28,7 +28,7 @@ struct pending {
 		*record; /* header and frames; flags without the stack if it was dropped */
 	/* registers and stack copy: secret memory, NULL none */
 	struct pending_stack {
-		struct cprof_regs regs;
+		struct cprof_stack from;
 		uint8_t bytes[];
 	} * stack;
 	size_t stack_bytes;

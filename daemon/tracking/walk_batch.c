@@ -174,7 +174,7 @@ static void fill_input(const struct walk_batch *b, uint8_t *at)
 	for (size_t i = 0; i < b->n_stacks; i++) {
 		const struct stack *s = &b->stacks[i];
 		struct walk_stack w = {
-			.regs = s->p->stack->regs,
+			.from = s->p->stack->from,
 			.first_mapping = s->first_mapping,
 			.n_mappings = s->n_mappings,
 			.stack_bytes = (uint32_t)s->p->stack_bytes,

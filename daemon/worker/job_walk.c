@@ -53,7 +53,7 @@ static int walk_one(struct buf *answer, const struct walk_batch *batch, const st
 {
 	uint64_t frames[CPROF_MAX_USER_FRAMES];
 	struct walk_run run = {
-		.regs = stack->regs,
+		.from = stack->from,
 		.stack = bytes,
 		.stack_bytes = stack->stack_bytes,
 		.stack_cut = stack->flags & CPROF_SAMPLE_STACK_CUT,

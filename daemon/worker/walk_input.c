@@ -43,7 +43,8 @@ static int walk_check_stacks(const struct walk_batch *b, size_t n_tables)
 		p += sizeof(*s);
 
 		padded = ((size_t)s->stack_bytes + 7) & ~(size_t)7;
-		if (s->stack_bytes > WALK_MAX_STACK_BYTES || padded > (size_t)(b->end - p))
+		if (s->stack_bytes > WALK_MAX_STACK_BYTES || padded > (size_t)(b->end - p) ||
+		    s->from.own_bytes > s->stack_bytes)
 			return -EBADMSG;
 		p += padded;
 

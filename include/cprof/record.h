@@ -11,16 +11,15 @@
  *	struct cprof_sample				fixed header
  *	__u64 frames[n_kernel]				kernel instruction pointers, leaf first, raw
  *	__u64 frames[n_user]				user instruction pointers, leaf first, raw
- *	struct cprof_regs				only with CPROF_SAMPLE_STACK
- *	__u8 stack[stack_bytes]				only with CPROF_SAMPLE_STACK: memory upward from
- *							cprof_stack_start(regs.sp)
+ *	struct cprof_stack				only with CPROF_SAMPLE_STACK
+ *	__u8 stack[stack_bytes]				only with CPROF_SAMPLE_STACK: memory, as it says
  *
  * frames[0] of each part is the sampled instruction or, for user frames below a system call, the
  * return address of the syscall instruction (flag CPROF_SAMPLE_SYSCALL); every further entry is a
  * return address. Nobody has subtracted anything yet.
  *
- * With CPROF_SAMPLE_STACK the walk stopped where a table was missing. regs holds the registers
- * of the frame to continue from, whose instruction pointer is also the last of the user frames.
+ * With CPROF_SAMPLE_STACK the walk stopped where a table was missing. cprof_stack.regs holds the
+ * registers of the frame to continue from, whose instruction pointer is also the last of the user frames.
  */
 
 #ifndef __VMLINUX_H__
@@ -84,6 +83,15 @@ static inline __u64 cprof_stack_start(__u64 sp)
 {
 	return (sp & ~7ULL) - CPROF_RED_ZONE_BYTES;
 }
+
+/* Before a stack copy: own_bytes of it are memory upward from cprof_stack_start(regs.sp). What is left is
+ * of another stack, which the walk comes to from there: upward from other_start. */
+struct cprof_stack {
+	struct cprof_regs regs;
+	__u64 own_bytes;
+	__u64 other_start;
+};
+_Static_assert(sizeof(struct cprof_stack) == 160, "shared layout");
 
 struct cprof_sample {
 	__u32 record_bytes; /* all of it */

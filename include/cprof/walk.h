@@ -35,7 +35,7 @@ struct walk_mapping {
 #define WALK_NO_CFI 0xfffffffeU
 
 struct walk_stack {
-	struct cprof_regs regs;
+	struct cprof_stack from;            /* and what the bytes are */
 	uint32_t first_mapping, n_mappings; /* its process's part of the mappings */
 	uint32_t stack_bytes;
 	uint16_t flags;    /* enum cprof_sample_flags */

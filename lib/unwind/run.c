@@ -11,19 +11,35 @@ struct walk_env {
 	const struct walk_run *in;
 	const void *table; /* where the rule under way comes from */
 	uint64_t *frames;
-	uint64_t start; /* address of the copy's first byte */
-	bool beyond;    /* the last read that failed was past the copy's end */
+	bool beyond; /* the last read that failed was past the end of what was copied */
 };
+
+/* From a region of the copy. */
+static bool env_region(struct walk_env *env, void *to, uint64_t addr, size_t size, uint64_t start,
+		       const uint8_t *bytes, size_t n_bytes)
+{
+	uint64_t at = addr - start;
+
+	if (addr < start || n_bytes == 0)
+		return false;
+	if (at > n_bytes || n_bytes - at < size) {
+		env->beyond = true;
+		return false;
+	}
+	memcpy(to, bytes + at, size);
+	return true;
+}
 
 static bool env_copy(struct walk_env *env, void *to, uint64_t addr, size_t size)
 {
-	uint64_t at = addr - env->start;
+	const struct walk_run *in = env->in;
+	size_t own = in->from.own_bytes;
 
-	env->beyond = addr >= env->start;
-	if (addr < env->start || at > env->in->stack_bytes || env->in->stack_bytes - at < size)
-		return false;
-	memcpy(to, env->in->stack + at, size);
-	return true;
+	env->beyond = false;
+	return env_region(env, to, addr, size, cprof_stack_start(in->from.regs.r[WALK_SP]),
+			  in->stack, own) ||
+	       env_region(env, to, addr, size, in->from.other_start, in->stack + own,
+			  in->stack_bytes - own);
 }
 
 static int walk_read(struct walk_env *env, __u64 addr)
@@ -94,10 +110,9 @@ static __u32 walk_find(struct walk_env *env, __u64 addr)
 void walk_run(const struct walk_run *in, uint64_t *frames, struct walk_answer *ret)
 {
 	struct walk_env env = {
-		.walk = { .regs = in->regs, .n = in->n_frames },
+		.walk = { .regs = in->from.regs, .n = in->n_frames },
 		.in = in,
 		.frames = frames,
-		.start = cprof_stack_start(in->regs.r[WALK_SP]),
 	};
 
 	/* each step stores a frame or ends, but for steps that were taken back: those end as well */

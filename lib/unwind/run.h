@@ -14,15 +14,15 @@
 #include "cprof/walk.h"
 
 struct walk_run {
-	struct cprof_regs regs; /* of the frame to continue from */
-	const uint8_t *stack;   /* memory from cprof_stack_start(regs.r[7]) upward */
-	size_t stack_bytes;
+	struct cprof_stack from; /* the frame to continue from, and what the copy is of */
+	const uint8_t *stack;
+	size_t stack_bytes;                  /* at least from.own_bytes */
 	bool stack_cut;                      /* the copy does not reach the stack's end */
 	const struct walk_mapping *mappings; /* sorted by start, disjoint */
 	size_t n_mappings;
 	const void *const *tables; /* blobs that the mappings name by index */
 	size_t n_tables;
-	uint32_t n_frames; /* that there are already; the last of them is regs.ip */
+	uint32_t n_frames; /* that there are already; the last of them is from.regs.ip */
 };
 
 /* Stores at most CPROF_MAX_USER_FRAMES - n_frames further frames, leaf first, raw return addresses.

@@ -65,6 +65,18 @@ mean_of_five() { # count, burn ms, least percent
     [ $((bad * 100)) -le "$all" ]
 }
 
+@test "Go programs of milliseconds: also what runs on the runtime's stack goes back to its goroutine" {
+    command -v go >/dev/null || skip "go is not installed"
+    mkdir -p goshort && cp "$SOURCES/goshort.go" goshort/main.go
+    (cd goshort && GOFLAGS=-mod=mod GOCACHE="$BATS_TEST_TMPDIR/cache" go build -o ../short main.go)
+    "$CTL" record --hz 499 -o out.pb.gz -- sh -c 'for i in $(seq 150); do ./short; done'
+    folded out.pb.gz folded
+    grep -oE ';runtime\.systemstack;[^;]*' folded | sort | uniq -c | sort -n | tail -n 5
+    grep -F '[truncated' folded || true
+    [ "$(folded_count folded '^short;.*;runtime\.systemstack;')" -gt 10 ]
+    mostly '^[^;]*;[^[]|^[^;]*;\[(exec|exit|kernel thread)\]' 99
+}
+
 @test "a static program, and a static one that is position-independent" {
     record_c a -O2 -static <<<"$BURN int main(void) { burn(); return 0; }"
     mostly '^a;_start;.*main;burn' 98

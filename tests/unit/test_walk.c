@@ -42,11 +42,11 @@ static int setup(void **state)
 
 	memset(&s, 0, sizeof(s));
 	s.blob = BUF_INIT(1 << 20);
-	s.run.regs.valid = 0xffff | CPROF_REGS_EXACT;
-	s.run.regs.r[7] = SP;
-	s.run.regs.ip = IN(LEAF);
+	s.run.from.regs.valid = 0xffff | CPROF_REGS_EXACT;
+	s.run.from.regs.r[7] = SP;
+	s.run.from.regs.ip = IN(LEAF);
 	s.run.stack = (const uint8_t *)s.stack;
-	s.run.stack_bytes = sizeof(s.stack);
+	s.run.stack_bytes = s.run.from.own_bytes = sizeof(s.stack);
 	s.run.n_frames = 1;
 	s.mapping = (struct walk_mapping){ BIAS, BIAS + 0x10000, BIAS, 0, 0 };
 	s.run.mappings = &s.mapping;
@@ -98,7 +98,7 @@ static void simple_rules(void **state)
 	struct stage *s = *state;
 
 	*at(s, SP + 8) = IN(NEXT);
-	s->run.regs.r[6] = SP + 0x100; /* rbp of the next one */
+	s->run.from.regs.r[6] = SP + 0x100; /* rbp of the next one */
 	*at(s, SP + 0x108) = IN(ROOT);
 	walk(s, 2, CPROF_RULE_CFA_RBP | 2 | 1 << CPROF_RULE_RBP_SHIFT);
 	assert_chain(s, CPROF_END_COMPLETE, 2, IN(ROOT));
@@ -110,7 +110,7 @@ static void broken_rule(void **state)
 {
 	struct stage *s = *state;
 
-	s->run.regs.r[6] = SP - 64;
+	s->run.from.regs.r[6] = SP - 64;
 	walk(s, CPROF_RULE_CFA_RBP | 2, 1);
 	assert_chain(s, CPROF_END_BROKEN_CFI, 0, 0);
 }
@@ -130,7 +130,7 @@ static void beyond_the_copy(void **state)
 	struct walk_answer a;
 
 	*at(s, SP) = IN(NEXT);
-	s->run.stack_bytes = CPROF_RED_ZONE_BYTES + 16;
+	s->run.stack_bytes = s->run.from.own_bytes = CPROF_RED_ZONE_BYTES + 16;
 	walk(s, 1, 0x3ff);
 	assert_chain(s, CPROF_END_UNREADABLE, 1, IN(NEXT));
 	s->run.stack_cut = true;
@@ -143,7 +143,7 @@ static void index_register(void **state)
 {
 	struct stage *s = *state;
 
-	s->run.regs.r[9] = 5;
+	s->run.from.regs.r[9] = 5;
 	*at(s, SP + 16 + 40) = SP + 0x200;
 	*at(s, SP + 0x200) = IN(ROOT);
 	walk(s,
@@ -162,7 +162,7 @@ static void scratch_register(void **state)
 {
 	struct stage *s = *state;
 
-	s->run.regs.r[0] = SP + 0x80;
+	s->run.from.regs.r[0] = SP + 0x80;
 	*at(s, SP) = IN(NEXT);
 	*at(s, SP + 0x80) = IN(ROOT);
 	walk(s, 1,
@@ -177,7 +177,7 @@ static void unknown_register(void **state)
 {
 	struct stage *s = *state;
 
-	s->run.regs.r[12] = SP + 0x80;
+	s->run.from.regs.r[12] = SP + 0x80;
 	*at(s, SP) = IN(NEXT);
 	walk(s, 1,
 	     rule(s,
@@ -192,7 +192,7 @@ static void clone_child(void **state)
 	struct stage *s = *state;
 
 	*at(s, SP) = IN(NEXT);
-	s->run.regs.r[0] = 0;
+	s->run.from.regs.r[0] = 0;
 	walk(s, CPROF_RULE_INDEXED | CPROF_RULE_CLONE, 1);
 	assert_chain(s, CPROF_END_COMPLETE, 0, 0);
 }
@@ -204,7 +204,7 @@ static void clone_parent(void **state)
 
 	*at(s, SP) = IN(NEXT);
 	*at(s, SP + 8) = IN(ROOT);
-	s->run.regs.r[0] = (uint64_t)-38;
+	s->run.from.regs.r[0] = (uint64_t)-38;
 	walk(s, CPROF_RULE_INDEXED | CPROF_RULE_CLONE, 1);
 	assert_chain(s, CPROF_END_COMPLETE, 2, IN(ROOT));
 }
@@ -227,8 +227,8 @@ static void wrong_guess(void **state)
 {
 	struct stage *s = *state;
 
-	s->run.regs.ip = BIAS + LAST + 0x10;
-	s->run.regs.r[6] = SP + 0x40;
+	s->run.from.regs.ip = BIAS + LAST + 0x10;
+	s->run.from.regs.r[6] = SP + 0x40;
 	*at(s, SP + 0x40) = SP + 0x80;
 	*at(s, SP + 0x48) = 0x7000000;
 	walk(s, 1, 1);
@@ -239,8 +239,8 @@ static void right_guess(void **state)
 {
 	struct stage *s = *state;
 
-	s->run.regs.ip = BIAS + LAST + 0x10;
-	s->run.regs.r[6] = SP + 0x40;
+	s->run.from.regs.ip = BIAS + LAST + 0x10;
+	s->run.from.regs.r[6] = SP + 0x40;
 	*at(s, SP + 0x40) = 0;
 	*at(s, SP + 0x48) = IN(ROOT);
 	walk(s, 1, 1);
@@ -255,6 +255,32 @@ static void too_deep(void **state)
 		*at(s, SP + 8 * i) = IN(LEAF);
 	walk(s, 1, 1);
 	assert_chain(s, CPROF_END_DEPTH, CPROF_MAX_USER_FRAMES - 1, IN(LEAF));
+}
+
+#define OTHER 0xc000001000ULL
+
+/* As Go's systemstack: the frame pointer leads to another stack, of which there is a part as well. */
+static void other_stack(void **state)
+{
+	struct stage *s = *state;
+	struct walk_answer a;
+
+	s->run.from.other_start = OTHER;
+	s->run.from.own_bytes = 256;
+	s->run.stack_bytes = 256 + 16;
+	*at(s, SP) = IN(NEXT);
+	s->run.from.regs.r[6] = OTHER;
+	s->stack[256 / 8] = 0;
+	s->stack[256 / 8 + 1] = IN(ROOT);
+	walk(s, 1, CPROF_RULE_INDEXED | CPROF_RULE_FP);
+	assert_chain(s, CPROF_END_COMPLETE, 2, IN(ROOT));
+
+	s->run.stack_bytes = 256 + 8;
+	walk_run(&s->run, s->frames, &a);
+	assert_int_equal(a.end, CPROF_END_UNREADABLE);
+	s->run.from.other_start = OTHER + 16;
+	walk_run(&s->run, s->frames, &a);
+	assert_int_equal(a.end, CPROF_END_UNREADABLE);
 }
 
 static void jit(void **state)
@@ -274,7 +300,7 @@ int main(void)
 		TEST(beyond_the_copy),  TEST(index_register), TEST(scratch_register),
 		TEST(unknown_register), TEST(signal_frame),   TEST(wrong_guess),
 		TEST(right_guess),      TEST(too_deep),       TEST(jit),
-		TEST(clone_child),      TEST(clone_parent),
+		TEST(clone_child),      TEST(clone_parent),   TEST(other_stack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -251,7 +251,9 @@ static void test_walk(void **state)
 	struct walk_question q = {
 		.head = { .n_mappings = 1, .n_stacks = 1 },
 		.mapping = { .start = 0x400000, .limit = 0x500000, .bias = 0x400000, .table = 0 },
-		.stack = { .n_mappings = 1, .stack_bytes = sizeof(q.words) },
+		.stack = { .from.own_bytes = sizeof(q.words),
+			   .n_mappings = 1,
+			   .stack_bytes = sizeof(q.words) },
 	};
 	const struct walk_answer *a;
 	struct outcome o = {};
@@ -272,7 +274,9 @@ static void test_walk_bad_table(void **state)
 	struct walk_question q = {
 		.head = { .n_mappings = 1, .n_stacks = 1 },
 		.mapping = { .start = 0x400000, .limit = 0x500000, .bias = 0x400000, .table = 0 },
-		.stack = { .n_mappings = 1, .stack_bytes = sizeof(q.words) },
+		.stack = { .from.own_bytes = sizeof(q.words),
+			   .n_mappings = 1,
+			   .stack_bytes = sizeof(q.words) },
 	};
 	struct outcome o = {};
 
@@ -286,11 +290,21 @@ static void test_walk_bad_input(void **state)
 	struct walk_question q = {
 		.head = { .n_mappings = 1, .n_stacks = 1 },
 		.mapping = { .start = 0x400000, .limit = 0x500000, .table = 0 },
-		.stack = { .n_mappings = 1, .stack_bytes = sizeof(q.words) },
+		.stack = { .from.own_bytes = sizeof(q.words),
+			   .n_mappings = 1,
+			   .stack_bytes = sizeof(q.words) },
 	};
 	struct outcome o = {};
 
 	/* names a table that did not come */
+	run(*state, &o, JOB_WALK, &q, sizeof(q), NULL, 0);
+	assert_int_equal(o.error, -EBADMSG);
+	free(o.answer);
+
+	/* more of the first stack than there is of both */
+	q.mapping.table = WALK_JIT;
+	q.stack.from.own_bytes = sizeof(q.words) + 8;
+	o = (struct outcome){};
 	run(*state, &o, JOB_WALK, &q, sizeof(q), NULL, 0);
 	assert_int_equal(o.error, -EBADMSG);
 	free(o.answer);
