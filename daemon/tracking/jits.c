@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "opener.h"
 #include "processes.h"
+#include "sightings.h"
 
 struct jit {
 	unsigned refs;
@@ -32,12 +33,13 @@ struct jits {
 	struct object_table *objects;
 	struct opener *opener;
 	struct attacher *attacher;
+	struct sightings *sightings;
 	struct jit *all;
 	struct jits_stats stats;
 };
 
 int jits_new(struct jits **ret, struct object_table *objects, struct opener *opener,
-	     struct attacher *attacher)
+	     struct attacher *attacher, struct sightings *sightings)
 {
 	struct jits *js = calloc(1, sizeof(*js));
 
@@ -46,6 +48,7 @@ int jits_new(struct jits **ret, struct object_table *objects, struct opener *ope
 	js->objects = objects;
 	js->opener = opener;
 	js->attacher = attacher;
+	js->sightings = sightings;
 	*ret = js;
 	return 0;
 }
@@ -120,6 +123,25 @@ static int jit_new(struct jits *js, const struct process *p, const struct jits_s
 	return 0;
 }
 
+/* Of a program that may be gone. That it still was its sample's user: it may have become another. */
+static bool jit_recall(struct jits *js, struct jit *j, const struct process *p, uint64_t time_ns)
+{
+	struct jit_files *f = j->files;
+	struct sighting seen;
+
+	if (f->has_uid || !sightings_take(js->sightings, p->pid, p->begin_ns, time_ns, &seen))
+		return false;
+	if (j->exec_id && seen.uid != f->uid) {
+		safe_close(seen.root_fd);
+		return false;
+	}
+	f->root_fd = seen.root_fd;
+	f->uid = seen.uid;
+	f->has_uid = true;
+	f->ns_pid = seen.ns_pid;
+	return true;
+}
+
 /* The parent's code may never be sampled, as with servers that fork their workers: it is looked for when its
  * child's is. */
 static void jit_find_parent(struct jits *js, struct process *p, const struct jits_sample *s)
@@ -133,6 +155,8 @@ static void jit_find_parent(struct jits *js, struct process *p, const struct jit
 		if (!parent->jit && !parent->jit_parent &&
 		    jit_new(js, parent, &of_parent, &parent->jit) < 0)
 			return;
+		if (parent->jit)
+			jit_recall(js, parent->jit, parent, s->time_ns);
 		p->jit_parent = jits_inherited(parent);
 	}
 	if (p->jit_parent)
@@ -172,6 +196,8 @@ static void on_map(void *arg, int error, const struct openfile_result *result)
 	j->opening = false;
 	j->files->settled = j->last_look;
 	files_learn(j->owner, j->files, error, result);
+	if (j->files->settled)
+		j->files->root_fd = safe_close(j->files->root_fd);
 	jit_unref(j);
 }
 
@@ -350,6 +376,8 @@ struct object *jits_object(struct jits *js, struct process *p, const struct jits
 		jit_find_parent(js, p, s);
 	}
 
+	if (jit_recall(js, j, p, s->time_ns))
+		jit_find_dump(j, s->maps);
 	if (s->alive && !j->files->gone)
 		jit_ask(j, s->maps, now_ns);
 	if (s->alive && now_ns >= j->check_ns && !j->files->gone) {

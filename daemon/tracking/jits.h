@@ -5,7 +5,8 @@
  * Programs with a JIT compiler: one whose executable memory without a file has been sampled. Each
  * image of a process has an object of its own for that memory, and the files where its compiler
  * writes names are looked for while it lives: when it is first seen, once a second while its code is
- * sampled, and when it ends. A forked child runs its parent's code, too: what its own files do not name
+ * sampled, and when it ends; of one that is gone by its first sample, beneath the root that was seen
+ * when it mapped such memory (sightings.h). A forked child runs its parent's code, too: what its own files do not name
  * is named by its parent's, where the same user owns them.
  *
  * Code comes, goes, and another takes its place at the same address. A jitdump has times: while one
@@ -23,13 +24,14 @@
 #define JITS_ASK_FAILED_NS (600 * 1000000000ULL)
 
 struct attacher;
+struct sightings;
 struct jit;
 struct jits;
 struct process;
 
 /* attacher: by which Java programs without a map are asked for one; NULL: they are not. */
 int jits_new(struct jits **ret, struct object_table *objects, struct opener *opener,
-	     struct attacher *attacher);
+	     struct attacher *attacher, struct sightings *sightings);
 /* After the images, the opener and the attacher. */
 struct jits *jits_free(struct jits *js);
 

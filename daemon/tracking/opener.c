@@ -24,9 +24,11 @@
 struct request {
 	struct openfile_mapping mapping;
 	char *path;
-	enum { REQUEST_MAPPING, REQUEST_DEBUG, REQUEST_JIT } kind;
+	enum { REQUEST_MAPPING, REQUEST_DEBUG, REQUEST_JIT, REQUEST_PROCESS } kind;
 	struct openfile_object object; /* DEBUG; its path is owned */
 	struct openfile_jit jit;       /* JIT: root_fd is a descriptor of its own */
+	uint32_t pid;                  /* PROCESS */
+	uint64_t by_ns;                /* PROCESS */
 	opener_done_t done;
 	void *arg;
 	uint64_t deadline_ns;
@@ -87,6 +89,9 @@ static void request_run(struct request *rq)
 	case REQUEST_JIT:
 		rq->error = openfile_jit_map(&rq->jit, &rq->result);
 		break;
+	case REQUEST_PROCESS:
+		rq->error = openfile_process(rq->pid, rq->by_ns, &rq->result);
+		break;
 	}
 }
 
@@ -101,7 +106,8 @@ static bool request_finish(struct shared *s, struct request *rq)
 
 	DL_DELETE(s->running, rq);
 	DL_APPEND(s->finished, rq);
-	eventfd_write(s->event_fd, 1);
+	if (rq->kind != REQUEST_PROCESS)
+		eventfd_write(s->event_fd, 1);
 	pthread_cond_broadcast(&s->idle);
 	return true;
 }
@@ -241,20 +247,23 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
 		answer_timeout(o, done, done_arg);
 	}
 
+	opener_reap(o);
 	if (busy)
 		timer_arm(o);
 	return 0;
 }
 
-static int on_finished(sd_event_source *source _unused_, int fd, uint32_t revents _unused_,
-		       void *arg)
+/* Most programs have no map, and many are gone. */
+static bool may_fail(const struct request *rq)
 {
-	struct opener *o = arg;
+	return rq->kind == REQUEST_JIT || rq->kind == REQUEST_PROCESS;
+}
+
+void opener_reap(struct opener *o)
+{
 	struct shared *s = o->shared;
 	struct request *list, *rq, *tmp;
-	eventfd_t n;
 
-	eventfd_read(fd, &n);
 	pthread_mutex_lock(&s->lock);
 	list = TAKE_PTR(s->finished);
 	pthread_mutex_unlock(&s->lock);
@@ -264,7 +273,7 @@ static int on_finished(sd_event_source *source _unused_, int fd, uint32_t revent
 		DL_DELETE(list, rq);
 		if (rq->error == 0)
 			o->stats.opened++;
-		else if (rq->kind != REQUEST_JIT) /* most programs have no map */
+		else if (!may_fail(rq))
 			o->stats.failed++;
 		if (rq->done) {
 			struct openfile_result result = rq->result;
@@ -274,6 +283,15 @@ static int on_finished(sd_event_source *source _unused_, int fd, uint32_t revent
 		}
 		request_free(rq);
 	}
+}
+
+static int on_finished(sd_event_source *source _unused_, int fd, uint32_t revents _unused_,
+		       void *arg)
+{
+	eventfd_t n;
+
+	eventfd_read(fd, &n);
+	opener_reap(arg);
 	return 0;
 }
 
@@ -562,6 +580,22 @@ int opener_jit_map(struct opener *o, const struct openfile_jit *j, opener_done_t
 	r = request_new_jit(j, OPENER_DEADLINE_NS, &rq);
 	if (r < 0)
 		return r;
+	rq->done = done;
+	rq->arg = arg;
+	return submit(o, rq);
+}
+
+int opener_process(struct opener *o, uint32_t pid, uint64_t by_ns, opener_done_t done, void *arg)
+{
+	struct request *rq;
+	int r;
+
+	r = request_new("", OPENER_DEADLINE_NS, &rq);
+	if (r < 0)
+		return r;
+	rq->kind = REQUEST_PROCESS;
+	rq->pid = pid;
+	rq->by_ns = by_ns;
 	rq->done = done;
 	rq->arg = arg;
 	return submit(o, rq);

@@ -7,7 +7,7 @@
  * to itself and replaced. When OPENER_MAX_STUCK threads are stuck, requests wait for one to come
  * back, and fail by their deadline like the rest.
  *
- * Results come in the event loop, never inside the call that asked.
+ * Results come in the event loop or in opener_reap(), never inside the call that asked.
  */
 
 #include <stdint.h>
@@ -44,7 +44,11 @@ int opener_debug_file(struct opener *o, const struct object *object, const char 
 /* openfile_jit_map() for a process; j is copied, its descriptor duplicated. Also with an error,
  * result->root_fd is the callee's where it is not -1. */
 int opener_jit_map(struct opener *o, const struct openfile_jit *j, opener_done_t done, void *arg);
-/* The same at once: waits at most OPENER_DEBUG_DEADLINE_NS, then -ETIME. *ret is always set. */
+/* openfile_process(). The answer comes with another's, or with opener_reap(): it wakes nobody. */
+int opener_process(struct opener *o, uint32_t pid, uint64_t by_ns, opener_done_t done, void *arg);
+/* Gives the answers that are there. */
+void opener_reap(struct opener *o);
+/* The same as opener_jit_map() at once: waits at most OPENER_DEBUG_DEADLINE_NS, then -ETIME. *ret is always set. */
 int opener_jit_map_now(struct opener *o, const struct openfile_jit *j, struct openfile_result *ret);
 
 struct opener_stats {

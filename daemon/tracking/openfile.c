@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "procfs.h"
 
 #define READ_FLAGS (O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
@@ -207,34 +208,52 @@ static uint32_t jit_ns_pid(const char *status)
 	return pid;
 }
 
-/* The effective user, its own number, and that the process is the one that is meant. */
-static int jit_process(const struct openfile_jit *j, struct openfile_result *result)
+struct ids {
+	unsigned uid, euid;
+	uint32_t ns_pid;
+	uint64_t
+		start_ns; /* CLOCK_BOOTTIME, of a clock tick; read last: what was read of the pid before,
+			    * is that process's */
+};
+
+static int read_ids(uint32_t pid, struct ids *ret)
 {
 	_cleanup_(buf_done) struct buf text = BUF_INIT(PROCFS_MAX_CGROUP_BYTES);
 	struct proc_stat st;
-	unsigned euid;
+	struct ids ids;
 	const char *p;
 	int r;
 
-	r = procfs_read(j->pid, "status", &text);
+	r = procfs_read(pid, "status", &text);
 	if (r < 0)
 		return r;
 	p = text.data ? strstr(text.data, "\nUid:") : NULL;
-	if (!p || sscanf(p, "\nUid: %*u %u", &euid) != 1)
+	if (!p || sscanf(p, "\nUid: %u %u", &ids.uid, &ids.euid) != 2)
 		return -ESRCH;
-	r = procfs_stat(j->pid, &st);
+	ids.ns_pid = jit_ns_pid(text.data);
+	r = procfs_stat(pid, &st);
 	if (r < 0)
 		return r;
-	if (j->start_ns) {
-		uint64_t start = procfs_ticks_to_ns(st.start_ticks);
+	ids.start_ns = procfs_ticks_to_ns(st.start_ticks);
+	*ret = ids;
+	return 0;
+}
 
-		if (start > j->start_ns + JIT_START_SLACK_NS ||
-		    start + JIT_START_SLACK_NS < j->start_ns)
-			return -ESRCH;
-	}
-	result->uid = euid;
+/* The effective user, its own number, and that the process is the one that is meant. */
+static int jit_process(const struct openfile_jit *j, struct openfile_result *result)
+{
+	struct ids ids;
+	int r;
+
+	r = read_ids(j->pid, &ids);
+	if (r < 0)
+		return r;
+	if (j->start_ns && (ids.start_ns > j->start_ns + JIT_START_SLACK_NS ||
+			    ids.start_ns + JIT_START_SLACK_NS < j->start_ns))
+		return -ESRCH;
+	result->uid = ids.euid;
 	if (!j->ns_pid)
-		result->ns_pid = jit_ns_pid(text.data);
+		result->ns_pid = ids.ns_pid;
 	return 0;
 }
 
@@ -281,6 +300,13 @@ int openfile_jit_map(const struct openfile_jit *j, struct openfile_result *ret)
 		result.root_fd = open_root(j->pid, &st);
 		r = jit_process(j, &result);
 	}
+	if ((r < 0 || result.root_fd < 0) && j->has_uid && j->root_fd >= 0) {
+		/* gone, and nobody knew: what is known of it serves */
+		result.root_fd = safe_close(result.root_fd);
+		result.uid = j->uid;
+		result.ns_pid = j->ns_pid;
+		r = 0;
+	}
 	if (r < 0 || (result.root_fd < 0 && j->root_fd < 0) || !result.ns_pid) {
 		safe_close(result.root_fd);
 		return -ESRCH;
@@ -292,6 +318,31 @@ int openfile_jit_map(const struct openfile_jit *j, struct openfile_result *ret)
 	result.fd = MAX(result.fd, -1);
 	*ret = result;
 	return r;
+}
+
+int openfile_process(uint32_t pid, uint64_t by_ns, struct openfile_result *ret)
+{
+	struct openfile_result result = { .fd = -1, .root_fd = -1, .pid = pid };
+	_cleanup_close_ int root_fd = -1;
+	struct stat st;
+	struct ids ids;
+	int r;
+
+	*ret = result;
+	root_fd = open_root(pid, &st);
+	r = root_fd < 0 ? -ESRCH : read_ids(pid, &ids);
+	if (r < 0)
+		return r;
+	by_ns += clock_ns(CLOCK_BOOTTIME) - clock_ns(CLOCK_MONOTONIC);
+	if (ids.start_ns > by_ns || !ids.ns_pid)
+		return -ESRCH;
+	if (ids.uid != ids.euid)
+		return -EPERM;
+
+	ret->root_fd = TAKE_FD(root_fd);
+	ret->uid = ids.uid;
+	ret->ns_pid = ids.ns_pid;
+	return 0;
 }
 
 int openfile_beneath(uint32_t pid, uint64_t root, const char *path)

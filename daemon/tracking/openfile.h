@@ -32,8 +32,8 @@ struct openfile_result {
 	uint32_t pid;    /* whose root it was found in; 0: our own */
 	uint64_t root;   /* identity of that root, 0 unknown */
 	uint32_t uid;    /* of that process; openfile_jit_map: its effective one */
-	int root_fd;     /* openfile_jit_map: O_PATH of its root; else -1 */
-	uint32_t ns_pid; /* openfile_jit_map: its number in its own namespace */
+	int root_fd;     /* openfile_jit_map, openfile_process: O_PATH of its root; else -1 */
+	uint32_t ns_pid; /* those two: its number in its own namespace */
 };
 
 /* -ESTALE: what was found is another file than the one mapped. */
@@ -51,9 +51,14 @@ struct openfile_jit {
 /*
  * /tmp/perf-NS_PID.map beneath the root of the process, which has to be a regular file with one
  * link that the process's effective user owns (docs/security.md 2): -EPERM where it is another. Also on
- * failure, *ret has what was learnt of the process (root_fd, uid), fd is -1 then. -ESRCH: it is gone.
+ * failure, *ret has what was learnt of the process (root_fd, uid), fd is -1 then. -ESRCH: it is gone, and
+ * nothing is known of it.
  */
 int openfile_jit_map(const struct openfile_jit *j, struct openfile_result *ret);
+
+/* Of the process that had this pid at by_ns (CLOCK_MONOTONIC) and has it still: root_fd, ns_pid and its
+ * uid, real and effective. -ESRCH: it is gone; -EPERM: it runs with the rights of another user. */
+int openfile_process(uint32_t pid, uint64_t by_ns, struct openfile_result *ret);
 
 /* st_dev << 32 ^ st_ino of a process's root directory; 0 when it is gone. */
 uint64_t openfile_root_identity(uint32_t pid);

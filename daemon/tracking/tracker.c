@@ -50,6 +50,13 @@ static void on_forked(void *arg, struct process *parent, struct process *child, 
 	spaces_forked(t->spaces, parent, child, time_ns);
 }
 
+static bool is_known(void *arg, uint32_t pid)
+{
+	struct tracker *t = arg;
+
+	return processes_find(t->processes, pid);
+}
+
 static bool is_alive(void *arg, const struct process *p)
 {
 	return world_alive(arg, p);
@@ -167,7 +174,10 @@ static int parts_new(struct tracker *t, sd_event *event)
 			return r;
 		t->o.attach_path = NULL; /* the caller's */
 	}
-	r = jits_new(&t->jits, t->o.objects, t->opener, t->attacher);
+	r = sightings_new(&t->sightings, t->opener);
+	if (r < 0)
+		return r;
+	r = jits_new(&t->jits, t->o.objects, t->opener, t->attacher, t->sightings);
 	if (r < 0)
 		return r;
 	r = cgroups_new(&t->cgroups);
@@ -233,6 +243,7 @@ struct tracker *tracker_free(struct tracker *t)
 	opener_free(t->opener);
 	attacher_free(t->attacher);
 	jits_free(t->jits);
+	sightings_free(t->sightings);
 	sources_free(t->sources);
 	cgroups_free(t->cgroups);
 	free(t);
@@ -322,11 +333,13 @@ void tracker_advance(struct tracker *t, uint64_t until_ns)
 	sideband_drain(t->sideband);
 	t->horizon_ns = MAX(t->horizon_ns, MIN(until_ns, t->now_ns - SIDEBAND_SETTLE_NS));
 
+	opener_reap(t->opener);
 	merge(t);
 	pendings_step(t->pendings);
 	if (t->now_ns - t->pruned_ns >= PRUNE_NS) {
 		t->pruned_ns = t->now_ns;
 		processes_prune(t->processes, t->horizon_ns);
+		sightings_prune(t->sightings, is_known, t, t->horizon_ns);
 		sources_expire(t->sources, t->now_ns);
 	}
 	announce(t);
@@ -390,6 +403,7 @@ void tracker_stats(const struct tracker *t, struct tracker_stats *ret)
 	struct sources_stats ss;
 	struct spaces_stats sp;
 	struct jits_stats js;
+	struct sightings_stats gs;
 
 	sideband_stats(t->sideband, &sb);
 	processes_stats(t->processes, &ps);
@@ -398,6 +412,7 @@ void tracker_stats(const struct tracker *t, struct tracker_stats *ret)
 	sources_stats(t->sources, &ss);
 	spaces_stats(t->spaces, &sp);
 	jits_stats(t->jits, &js);
+	sightings_stats(t->sightings, &gs);
 
 	*ret = t->stats;
 	ret->processes = ps.processes;
@@ -416,6 +431,8 @@ void tracker_stats(const struct tracker *t, struct tracker_stats *ret)
 	ret->jit_dumps = js.dumps;
 	ret->jit_refused = js.refused;
 	ret->jit_full = js.full;
+	ret->jit_seen = gs.known;
+	ret->jit_forgotten = gs.forgotten;
 	attacher_stats(t->attacher, &ret->jvm);
 	ret->opened = os.opened;
 	ret->open_failed = os.failed;

@@ -97,6 +97,8 @@ struct tracker_stats {
 	uint64_t jit_maps, jit_dumps; /* files with its names, found so far */
 	uint64_t jit_refused;         /* files that are not that process's own */
 	uint64_t jit_full;            /* images beyond the table */
+	uint64_t jit_seen;            /* programs with executable memory of no file */
+	uint64_t jit_forgotten;       /* of these, for lack of room */
 	struct attacher_stats jvm;
 };
 void tracker_stats(const struct tracker *t, struct tracker_stats *ret);

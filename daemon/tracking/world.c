@@ -191,7 +191,9 @@ static struct source *receive_map(struct tracker *t, const struct sideband_event
 
 	if (procfs_source(t->sources, &key, e->generation, e->text, &te.source) < 0 || !te.source)
 		return NULL;
-	if (!p || p->maps_known || leaves)
+	if (source_kind(te.source) == SOURCE_ANON)
+		sightings_mapped(t->sightings, e->pid, e->time_ns);
+	else if (!p || p->maps_known || leaves)
 		source_open(te.source, e->pid, p && !leaves ? p->ppid : 0, e->start, e->limit);
 
 	if (p && p->space && !leaves) {
@@ -216,6 +218,11 @@ void world_receive(struct tracker *t, const struct sideband_event *e)
 		source = receive_map(t, e);
 		if (!source)
 			return;
+		break;
+	case SIDEBAND_COMM:
+	case SIDEBAND_FORK:
+		if (e->exec || (e->kind == SIDEBAND_FORK && e->pid != e->ppid))
+			sightings_begun(t->sightings, e->pid, e->time_ns);
 		break;
 	default:
 		break;

@@ -11,6 +11,7 @@
 #include "opener.h"
 #include "pendings.h"
 #include "processes.h"
+#include "sightings.h"
 #include "sideband.h"
 #include "source.h"
 #include "spaces.h"
@@ -28,6 +29,7 @@ struct tracker {
 	struct sideband *sideband;
 	struct normalizer *normalizer;
 	struct pendings *pendings;
+	struct sightings *sightings;
 	struct jits *jits;
 	struct attacher *attacher;  /* NULL: off */
 	struct pending *delivering; /* while it is normalized */

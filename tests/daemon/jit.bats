@@ -76,6 +76,15 @@ names() # regexp: at least so many percent of the samples have it
     [ "$status" -eq 1 ]
 }
 
+@test "programs of 5 ms, gone when their samples are looked at" {
+    "$CTL" record -o out.pb.gz -- sh -c 'exec "$1" many 6000 5 >pids' sh "$PROGRAM" >/dev/null
+    sed 's|.*|/tmp/perf-&.map|' pids | xargs rm -f
+    folded out.pb.gz folded
+    "$CTL" status --json | jq .jit
+    # a half, when the first sample was the first to tell of them
+    awk '/;jit loop\(int\) / { named += $NF } /;\[anon/ { not += $NF } END { print named, not; exit !(named > 20 && named > 3 * not) }' folded
+}
+
 @test "without a map: the address, and it says so" {
     before=$(counter unnamed)
     recorded "$PROGRAM" none 600

@@ -41,6 +41,15 @@ static void run(void *memory, uint64_t ms)
 		loop(1000000);
 }
 
+/* What comes before there is anything to compile. */
+static void __attribute__((noinline)) start(uint64_t ms)
+{
+	uint64_t end = clock_now(CLOCK_PROCESS_CPUTIME_ID) + ms * 1000000;
+
+	while (clock_now(CLOCK_PROCESS_CPUTIME_ID) < end)
+		continue;
+}
+
 static void map(const char *path, const char *mode, const void *memory, const char *name)
 {
 	FILE *f = fopen(path, mode);
@@ -116,6 +125,23 @@ static void run_forked(char *memory, const char *path, uint64_t ms, unsigned use
 	unlink(own);
 }
 
+/* Programs that use so much CPU time each, one after the other; their pids are printed. */
+static void run_many(const char *program, uint64_t ms, const char *each_ms)
+{
+	uint64_t end = now() + ms * 1000000;
+
+	while (now() < end) {
+		pid_t child = fork();
+
+		if (child == 0) {
+			execl(program, program, "late", each_ms, NULL);
+			_exit(127);
+		}
+		printf("%d\n", (int)child);
+		waitpid(child, NULL, 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
@@ -132,6 +158,10 @@ int main(int argc, char **argv)
 	if (strcmp(mode, "map") == 0) {
 		map(path, "w", memory, "jit loop(int)");
 		run(memory, ms);
+	} else if (strcmp(mode, "late") == 0) {
+		start(ms / 2);
+		map(path, "w", memory, "jit loop(int)");
+		run(memory, ms / 2);
 	} else if (strcmp(mode, "end") == 0) {
 		run(memory, ms);
 		map(path, "w", memory, "named at the end");
@@ -150,6 +180,8 @@ int main(int argc, char **argv)
 		run_forked(memory, path, ms, 0);
 	} else if (strcmp(mode, "fork-user") == 0) {
 		run_forked(memory, path, ms, 65534);
+	} else if (strcmp(mode, "many") == 0) {
+		run_many(argv[0], ms, argc > 3 ? argv[3] : "40");
 	} else if (strcmp(mode, "dump") == 0) {
 		int fd = dump();
 
