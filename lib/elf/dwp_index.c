@@ -13,7 +13,7 @@
  * rows of offsets, and as many of sizes, n_columns each.
  */
 struct dwp_index {
-	uint32_t n_columns, n_units, n_slots;
+	uint32_t version, n_columns, n_units, n_slots;
 	const uint8_t *ids, *rows, *columns, *offsets, *sizes;
 };
 
@@ -36,14 +36,14 @@ static uint64_t get64(const uint8_t *table, uint64_t i)
 static int index_read(struct dwp_index *x, const uint8_t *data, size_t bytes)
 {
 	struct bytes b = { .at = data, .end = data + bytes };
-	/* 5 is a half word, followed by a half word that means nothing */
-	uint32_t version = bytes_u32(&b) & 0xffff;
 	uint64_t n;
 
+	/* 5 is a half word, followed by a half word that means nothing */
+	x->version = bytes_u32(&b) & 0xffff;
 	x->n_columns = bytes_u32(&b);
 	x->n_units = bytes_u32(&b);
 	x->n_slots = bytes_u32(&b);
-	if (b.failed || (version != 2 && version != 5) || x->n_columns > MAX_COLUMNS ||
+	if (b.failed || (x->version != 2 && x->version != 5) || x->n_columns > MAX_COLUMNS ||
 	    (x->n_slots & (x->n_slots - 1)) != 0)
 		return -EBADMSG;
 
@@ -77,11 +77,26 @@ static int index_row(const struct dwp_index *x, uint64_t id, uint32_t *ret)
 	return -ENOENT;
 }
 
+/* DW_SECT_*, 0 for those that nobody reads. In version 2, 8 is .debug_macro. */
+static int dwp_section_of(const struct dwp_index *x, uint32_t column)
+{
+	switch (get32(x->columns, column)) {
+	case 1:
+		return 1 + DWP_INFO;
+	case 3:
+		return 1 + DWP_ABBREV;
+	case 6:
+		return 1 + DWP_STR_OFFSETS;
+	case 8:
+		return x->version == 5 ? 1 + DWP_RNGLISTS : 0;
+	default:
+		return 0;
+	}
+}
+
 int dwp_index_find(const uint8_t *index, size_t index_bytes, uint64_t id,
 		   struct dwp_part parts[DWP_SECTIONS])
 {
-	/* DW_SECT_*; 8 is .debug_macro in version 2, and nobody reads its part there */
-	static const uint8_t wanted[] = { 0, 1, 0, 2, 0, 0, 3, 0, 4 };
 	struct dwp_index x;
 	uint32_t row;
 	int r;
@@ -95,12 +110,11 @@ int dwp_index_find(const uint8_t *index, size_t index_bytes, uint64_t id,
 
 	memset(parts, 0, DWP_SECTIONS * sizeof(*parts));
 	for (uint32_t i = 0; i < x.n_columns; i++) {
-		uint32_t section = get32(x.columns, i);
+		int section = dwp_section_of(&x, i);
 		uint64_t at = (uint64_t)row * x.n_columns + i;
 
-		if (section >= sizeof(wanted) || wanted[section] == 0)
-			continue;
-		parts[wanted[section] - 1] = (struct dwp_part){ get32(x.offsets, at),
+		if (section > 0)
+			parts[section - 1] = (struct dwp_part){ get32(x.offsets, at),
 								get32(x.sizes, at) };
 	}
 	return parts[DWP_INFO].bytes > 0 ? 0 : -EBADMSG;
