@@ -181,7 +181,7 @@ int dw_file_init_dwo(struct dw_file *f, const struct elf_file *elf)
 	f->elf = NULL;
 	if (f->sections[DW_INFO].bytes > 0)
 		return 0;
-	r = f->broken ? -EBADMSG : -ENOENT;
+	r = f->broken || elf->sections_broken ? -EBADMSG : -ENOENT;
 	dw_file_done(f);
 	return r;
 }

@@ -126,23 +126,27 @@ static int load_segments(struct elf_file *f, const Elf64_Ehdr *h, size_t n)
 	return 0;
 }
 
-static void load_section_names(struct elf_file *f, size_t index)
+/* A file may have none (SHN_UNDEF). */
+static int load_section_names(struct elf_file *f, size_t index)
 {
 	_cleanup_(elf_data_done) struct elf_data d = {};
-	size_t bytes = 0;
+	int r = -EBADMSG;
 
-	if (index < f->n_sections && f->sections[index].type == SHT_STRTAB &&
-	    elf_file_load(f, f->sections[index].offset, f->sections[index].bytes,
-			  ELF_MAX_SECTION_NAMES_BYTES, &d) == 0) {
-		f->names = (char *)TAKE_PTR(d.data);
-		bytes = d.bytes;
-	}
+	if (index < f->n_sections && f->sections[index].type == SHT_STRTAB)
+		r = elf_file_load(f, f->sections[index].offset, f->sections[index].bytes,
+				  ELF_MAX_SECTION_NAMES_BYTES, &d);
+	if (r == -ENOMEM)
+		return r;
+	f->sections_broken |= r < 0 && index != SHN_UNDEF;
+	f->names = (char *)TAKE_PTR(d.data);
 
 	for (size_t i = 0; i < f->n_sections; i++) {
 		size_t at = (uintptr_t)f->sections[i].name;
 
-		f->sections[i].name = at < bytes ? f->names + at : "";
+		f->sections_broken |= f->names && at >= d.bytes;
+		f->sections[i].name = f->names && at < d.bytes ? f->names + at : "";
 	}
+	return 0;
 }
 
 /* Whatever is wrong with them, the kernel runs the file without sections; so must we. */
@@ -156,10 +160,12 @@ static int load_sections(struct elf_file *f, const Elf64_Ehdr *h, const Elf64_Sh
 		n = MIN(first->sh_size, (uint64_t)ELF_MAX_SECTIONS + 1);
 	if (names == SHN_XINDEX)
 		names = first->sh_link;
+	f->sections_broken = n > ELF_MAX_SECTIONS;
 	if (n == 0 || n > ELF_MAX_SECTIONS)
 		return 0;
 
 	r = elf_file_load(f, h->e_shoff, n * sizeof(Elf64_Shdr), SIZE_MAX, &d);
+	f->sections_broken = r < 0;
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
 
@@ -185,8 +191,7 @@ static int load_sections(struct elf_file *f, const Elf64_Ehdr *h, const Elf64_Sh
 		};
 	}
 
-	load_section_names(f, names);
-	return 0;
+	return load_section_names(f, names);
 }
 
 static int64_t elf_file_mtime_ns(const struct stat *st)
@@ -243,6 +248,8 @@ int elf_file_new(struct elf_file **ret, int fd)
 		r = load_sections(f, &h, &first);
 		if (r < 0)
 			return r;
+	} else {
+		f->sections_broken = h.e_shoff != 0 && h.e_shnum != 0;
 	}
 
 	*ret = TAKE_PTR(f);

@@ -51,6 +51,7 @@ struct elf_file {
 	struct elf_section
 		*sections; /* [0] is the null section; none when they are missing or broken */
 	size_t n_sections;
+	bool sections_broken; /* some, or their names, are not where the headers say */
 	char *names;
 };
 

@@ -179,6 +179,7 @@ static int symbolize_open_index(struct symbolize *s)
 		r = elf_file_new(&s->alt, s->debug.alt_fd);
 		if (r == -ENOMEM)
 			return r;
+		s->broken |= r < 0 || s->alt->sections_broken;
 	}
 	r = dw_index_new(&s->index, elf, s->alt, INDEX_MAX_BYTES);
 	if (r == -ENOMEM)
@@ -375,6 +376,7 @@ int symbolize_new(struct symbolize **ret, const struct symbolize_request *reques
 	r = debug_files_open(&s->debug, s->elf, &s->request);
 	if (r < 0)
 		return r;
+	s->broken = s->elf->sections_broken || (s->debug.elf && s->debug.elf->sections_broken);
 	r = symbolize_open_index(s);
 	if (r < 0)
 		return r;

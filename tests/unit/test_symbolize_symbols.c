@@ -247,13 +247,122 @@ static void test_folded(void **state _unused_)
 	symbolized_done(&s);
 }
 
+static void patch(const char *path, uint64_t at, const void *data, size_t bytes)
+{
+	_cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, data, bytes, (off_t)at), bytes);
+}
+
+static void read_at(const char *path, uint64_t at, void *data, size_t bytes)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, data, bytes, (off_t)at), bytes);
+}
+
+/* Where the section header of that name is; its own offset where there is none by name. */
+static uint64_t section_header(const char *path, const char *name)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_(elf_file_freep) struct elf_file *elf = NULL;
+	Elf64_Ehdr h;
+
+	assert_true(fd >= 0);
+	assert_int_equal(elf_file_new(&elf, fd), 0);
+	assert_false(elf->sections_broken);
+	read_at(path, 0, &h, sizeof(h));
+	for (size_t i = 0; i < elf->n_sections; i++)
+		if (strcmp(elf->sections[i].name, name) == 0)
+			return h.e_shoff + i * sizeof(Elf64_Shdr);
+	fail_msg("%s: no %s", path, name);
+	return 0;
+}
+
+/* `main` of prog, copied to `patched` and there written over in one place. */
+static void check_patched(uint64_t at, const void *data, size_t bytes, const char *text,
+			  bool broken)
+{
+	char path[256], symbols[256];
+	struct symbolized s;
+
+	sh("cd %s && cp prog patched", folder);
+	in_folder(path, "patched");
+	in_folder(symbols, "prog");
+	patch(path, at, data, bytes);
+	symbolize_function(&s, path, symbols, "main", SYMBOLIZE_DWARF);
+	symbolized_expect(&s, text);
+	assert_int_equal(s.a.head.debug_broken, broken);
+	symbolized_done(&s);
+}
+
+/* Section names that lead nowhere are a broken file, not one without debug information; what does not
+ * depend on them is there. */
+static void test_broken_names(void **state _unused_)
+{
+	const uint16_t no_section = 0x7fff, no_names = 1, small = 3, none = 0;
+	const uint32_t no_name = 0x7ffffff0;
+	const uint64_t nowhere = 1ULL << 40;
+	char path[256];
+	uint64_t names;
+
+	write_file("prog.c", "int main(void) { return 0; }\n");
+	sh("cd %s && gcc -g -o prog prog.c", folder);
+	in_folder(path, "prog");
+	names = section_header(path, ".shstrtab");
+	check_patched(offsetof(Elf64_Ehdr, e_shstrndx), &no_section, 2, "main ?:0", true);
+	check_patched(offsetof(Elf64_Ehdr, e_shstrndx), &no_names, 2, "main ?:0", true);
+	check_patched(names + offsetof(Elf64_Shdr, sh_offset), &nowhere, 8, "main ?:0", true);
+	check_patched(section_header(path, ".debug_info") + offsetof(Elf64_Shdr, sh_name), &no_name,
+		      4, "main ?:0", true);
+	/* another one's name takes nothing away */
+	check_patched(section_header(path, ".comment") + offsetof(Elf64_Shdr, sh_name), &no_name, 4,
+		      "main prog.c:1", true);
+	/* without any section there are those of .dynsym: main is none of them */
+	check_patched(offsetof(Elf64_Ehdr, e_shoff), &nowhere, 8, "??", true);
+	check_patched(offsetof(Elf64_Ehdr, e_shentsize), &small, 2, "??", true);
+
+	/* a file may say that it has no names */
+	check_patched(offsetof(Elf64_Ehdr, e_shstrndx), &none, 2, "main ?:0", false);
+}
+
+/* A debug file of that kind, and the names that the program has without it. */
+static void test_broken_debug_file(void **state _unused_)
+{
+	const uint16_t no_section = 0x7fff;
+	char path[256], debug[256], full[256];
+	struct symbolized s;
+
+	write_file("lib.c", "int shown(int n);\nint shown(int n) { return n; }\n");
+	sh("cd %s && gcc -g -shared -fPIC -Wl,--build-id=sha1 -o lib.full lib.c && "
+	   "objcopy --only-keep-debug lib.full lib.debug && strip -o lib.bare lib.full && "
+	   "objcopy --add-gnu-debuglink=lib.debug lib.bare lib.so",
+	   folder);
+	in_folder(path, "lib.so");
+	in_folder(full, "lib.full");
+	symbolize_function(&s, path, full, "shown", SYMBOLIZE_DWARF);
+	symbolized_expect(&s, "shown lib.c:2");
+	assert_int_equal(s.a.head.debug_broken, 0);
+	symbolized_done(&s);
+
+	patch(in_folder(debug, "lib.debug"), offsetof(Elf64_Ehdr, e_shstrndx), &no_section, 2);
+	symbolize_function(&s, path, full, "shown", SYMBOLIZE_DWARF);
+	symbolized_expect(&s, "shown ?:0");
+	assert_int_equal(s.locations[0].source, SYMBOLIZE_SOURCE_DYNSYM);
+	assert_int_equal(s.a.head.debug_broken, 1);
+	symbolized_done(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sizes),    cmocka_unit_test(test_aliases),
-		cmocka_unit_test(test_ifunc),    cmocka_unit_test(test_plt),
-		cmocka_unit_test(test_cxx_plt),  cmocka_unit_test(test_versions),
-		cmocka_unit_test(test_stripped), cmocka_unit_test(test_folded),
+		cmocka_unit_test(test_sizes),        cmocka_unit_test(test_aliases),
+		cmocka_unit_test(test_ifunc),        cmocka_unit_test(test_plt),
+		cmocka_unit_test(test_cxx_plt),      cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_stripped),     cmocka_unit_test(test_folded),
+		cmocka_unit_test(test_broken_names), cmocka_unit_test(test_broken_debug_file),
 	};
 
 	return cmocka_run_group_tests_name("symbolize_symbols", tests, setup, teardown);
