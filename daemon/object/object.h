@@ -56,7 +56,7 @@ struct object {
 	struct object_segment *segments;
 	size_t n_segments;
 	struct jit_files *jit; /* JIT: a reference */
-	uint64_t until_ns;     /* JIT: CLOCK_MONOTONIC before which its samples were taken */
+	uint64_t until_ns;     /* JIT: CLOCK_MONOTONIC of its last sample */
 	struct object_table *table;
 };
 

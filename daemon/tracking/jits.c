@@ -19,6 +19,7 @@ struct jit {
 	struct object *object, *previous; /* of the epoch that goes on, and the one before it */
 	uint64_t exec_id;                 /* of the program */
 	uint64_t epoch_ns;                /* since when */
+	uint64_t last_ns;                 /* of its samples */
 	uint64_t dump_bytes;              /* of the dump then */
 	uint64_t check_ns;                /* when to look again */
 	uint64_t ask_ns;                  /* when to ask for a map, at the earliest */
@@ -303,7 +304,8 @@ static void jit_epoch(struct jit *j, uint64_t time_ns)
 	    object_jit(j->owner->objects, j->files, &next) < 0)
 		return;
 
-	j->object->until_ns = time_ns;
+	/* not this sample's: the program may have compiled and run for long in between */
+	j->object->until_ns = MAX(j->last_ns, j->epoch_ns);
 	object_unref(j->previous);
 	j->previous = j->object;
 	j->object = next;
@@ -390,7 +392,10 @@ struct object *jits_object(struct jits *js, struct process *p, const struct jits
 		j->check_ns = now_ns + (j->files->has_uid ? JITS_CHECK_NS : JITS_EPOCH_NS);
 	}
 	jit_epoch(j, s->time_ns);
-	return s->time_ns < j->epoch_ns && j->previous ? j->previous : j->object;
+	if (s->time_ns < j->epoch_ns && j->previous)
+		return j->previous;
+	j->last_ns = MAX(j->last_ns, s->time_ns);
+	return j->object;
 }
 
 void jits_left(struct jit *j)
