@@ -451,17 +451,16 @@ static void append_metric(struct buf *out, const struct counter *c, uint64_t val
 		buf_printf(out, "%llu\n", (unsigned long long)value);
 }
 
-/* The one number of the status that is no integer; unknown until something is stored. */
+/* The one number of the status that is no integer; unknown, and left out, until something is stored. */
 static void append_capacity(struct buf *out, double days)
 {
+	if (!(days > 0))
+		return;
 	buf_printf(out,
 		   "# HELP cprofd_store_capacity_seconds Time that the store holds at this rate.\n"
 		   "# TYPE cprofd_store_capacity_seconds gauge\n"
-		   "cprofd_store_capacity_seconds ");
-	if (days > 0)
-		buf_printf(out, "%.0f\n", days * 86400);
-	else
-		buf_puts(out, "NaN\n");
+		   "cprofd_store_capacity_seconds %.0f\n",
+		   days * 86400);
 }
 
 int engine_metrics(void *arg, struct buf *out)
