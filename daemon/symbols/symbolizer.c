@@ -95,13 +95,12 @@ uint64_t symbolizer_now_ns(const struct symbolizer *s)
 	return usec * NSEC_PER_USEC;
 }
 
-bool symbols_missing(const struct symbolizer *s, const struct symcache_object *cached,
-		     uint64_t address, enum symbols_mode mode)
+bool symbols_missing(const struct symbols_group *g, uint64_t address)
 {
-	const struct symcache_entry *e = symcache_get(cached, address);
+	const struct symcache_entry *e = symcache_get(g->cached, address);
 
-	return !e || (e->expires_ns && e->expires_ns <= symbolizer_now_ns(s)) ||
-	       (mode == SYMBOLS_FULL && e->mode == SYMBOLS_FAST);
+	return !e || (e->expires_ns && e->expires_ns < g->request->since_ns) ||
+	       (g->request->mode == SYMBOLS_FULL && e->mode == SYMBOLS_FAST);
 }
 
 static int symbolizer_put_name(struct symbolizer *s, struct symcache_object *cached,
@@ -271,7 +270,7 @@ static int request_start_group(struct symbols_request *q, struct symbols_group *
 	int r;
 
 	for (size_t i = 0; i < g->n; i++) {
-		if (!symbols_missing(s, g->cached, g->addresses[i], q->mode))
+		if (!symbols_missing(g, g->addresses[i]))
 			continue;
 		missing++;
 		if (symbolizer_needs_job(s, g->object, g->addresses[i], q->mode)) {
@@ -382,6 +381,7 @@ int symbolizer_request(struct symbolizer *s, const struct frame *frames, size_t 
 		.symbolizer = s,
 		.mode = mode,
 		.short_names = short_names,
+		.since_ns = symbolizer_now_ns(s),
 		.done = done,
 		.arg = arg,
 		.next = s->requests,

@@ -112,8 +112,7 @@ static int symwork_collect(struct symwork *w)
 
 	for (g = w->groups; g; g = g->next) {
 		for (size_t i = 0; i < g->n; i++) {
-			if (!symbols_missing(w->symbolizer, w->cached, g->addresses[i],
-					     g->request->mode))
+			if (!symbols_missing(g, g->addresses[i]))
 				continue;
 			w->asked[n++] = g->addresses[i];
 			if (g->request->mode == SYMBOLS_FULL)
@@ -291,9 +290,9 @@ static void symwork_done(void *arg, const struct job_result *result)
 
 	if (w->fetching || w->fetch_missed)
 		expires_ns = symfetch_expires_ns(w);
-	/* a JIT compiler goes on writing */
+	/* a JIT compiler goes on writing: good for those who asked before its files were opened */
 	if (w->object->kind == OBJECT_JIT)
-		expires_ns = symbolizer_now_ns(s) + WORK_JIT_NS;
+		expires_ns = w->opened_ns;
 	if (w->object->kind != OBJECT_JIT && !object_unchanged(w->file)) {
 		if (w->retries++ < WORK_MAX_RETRIES && object_renew(w->file)) {
 			symwork_run(s);
@@ -350,6 +349,7 @@ static int symwork_start(struct symwork *w, const struct job_spec *spec)
 
 	if (r < 0)
 		return r;
+	w->opened_ns = symbolizer_now_ns(w->symbolizer);
 	w->symbolizer->running++;
 	w->symbolizer->stats.jobs++;
 	return 0;
@@ -497,7 +497,7 @@ static size_t symwork_load(struct symwork *w)
 static int symwork_step(struct symwork *w)
 {
 	struct symbolizer *s = w->symbolizer;
-	uint64_t keep_ns = w->object->kind == OBJECT_JIT ? WORK_JIT_NS : FAILURES_EXPIRE_NS;
+	uint64_t keep_ns = w->object->kind == OBJECT_JIT ? 0 : FAILURES_EXPIRE_NS;
 	int r;
 
 	for (;;) {

@@ -20,7 +20,6 @@
 #define WORK_MAX_ANSWER_BYTES (64U << 20)
 #define WORK_MAX_RETRIES      2
 #define WORK_RETRY_NS         (50 * NSEC_PER_MSEC)
-#define WORK_JIT_NS           (1000 * NSEC_PER_MSEC) /* that names of JIT code are kept */
 
 struct symwork;
 
@@ -38,6 +37,7 @@ struct symbols_request {
 	struct symbolizer *symbolizer;
 	enum symbols_mode mode;
 	bool short_names;
+	uint64_t since_ns; /* CLOCK_MONOTONIC; older answers that have expired do not count */
 	uint64_t *addresses;
 	struct symbols_group *groups;
 	size_t n_groups;
@@ -57,6 +57,7 @@ struct symwork {
 	struct job *job;
 	uint64_t *asked; /* of the job */
 	size_t n_asked;
+	uint64_t opened_ns; /* when the job was given its files */
 	enum symbols_mode mode;
 	bool short_names;
 	unsigned retries;
@@ -107,8 +108,7 @@ int symbolizer_put_kernel(struct symbolizer *s, struct symcache_object *cached, 
 			  enum symbols_mode mode);
 /* The vmlinux that kernel addresses are looked up in, NULL none. */
 struct object *symbolizer_kernel_file(struct symbolizer *s);
-bool symbols_missing(const struct symbolizer *s, const struct symcache_object *cached,
-		     uint64_t address, enum symbols_mode mode);
+bool symbols_missing(const struct symbols_group *g, uint64_t address);
 
 /* Gets what the group lacks. */
 int symwork_add(struct symbolizer *s, struct symbols_group *g);

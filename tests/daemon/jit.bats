@@ -56,6 +56,20 @@ names() # regexp: at least so many percent of the samples have it
     [ "$(counter named)" -ge 2 ]
 }
 
+@test "what had no name in one profile has it in the next, however soon" {
+    recorded "$PROGRAM" end 2500 &
+    recording=$!
+    eventually test -s pid
+    # until the program is gone
+    while "$CTL" capture --pid "$(cat pid)" --seconds 1 -o before.pb.gz; do
+        folded before.pb.gz before
+    done
+    wait "$recording"
+    cat before
+    folded out.pb.gz folded
+    names ';named at the end '
+}
+
 @test "maps that grow and that are rewritten: the last name counts" {
     recorded "$PROGRAM" append 1000
     names ';appended '
