@@ -171,9 +171,11 @@ static uint64_t symbolizer_kernel_expires_ns(const struct symbolizer *s, uint64_
 }
 
 int symbolizer_put_kernel(struct symbolizer *s, struct symcache_object *cached, uint64_t address,
-			  enum symbols_mode mode)
+			  enum symbols_mode mode, const struct symbol_line *place,
+			  uint64_t expires_ns)
 {
 	_cleanup_(buf_done) struct buf clean = BUF_INIT(4 * KALLSYMS_NAME_BYTES);
+	struct symbol_line line = { .file = "" };
 	char name[KALLSYMS_NAME_BYTES];
 	bool named;
 	int r;
@@ -182,9 +184,13 @@ int symbolizer_put_kernel(struct symbolizer *s, struct symcache_object *cached, 
 	r = text_append_utf8(&clean, name, strlen(name));
 	if (r < 0)
 		return r;
-	return symbolizer_put_name(s, cached, address, mode,
-				   symbolizer_kernel_expires_ns(s, address, named), !named,
-				   clean.data);
+	if (place)
+		line = *place;
+	else
+		expires_ns = symbolizer_kernel_expires_ns(s, address, named);
+	line.name = line.system_name = clean.data;
+	s->stats.unnamed += !named;
+	return symcache_put(s->cache, cached, address, mode, expires_ns, !named, &line, 1);
 }
 
 static int symbolizer_put_special(struct symbolizer *s, struct symcache_object *cached,
@@ -196,7 +202,7 @@ static int symbolizer_put_special(struct symbolizer *s, struct symcache_object *
 
 	switch (object->kind) {
 	case OBJECT_KERNEL:
-		return symbolizer_put_kernel(s, cached, address, mode);
+		return symbolizer_put_kernel(s, cached, address, mode, NULL, 0);
 	case OBJECT_SYNTHETIC:
 		r = text_append_utf8(&clean, object->name,
 				     strnlen(object->name, SYNTHETIC_NAME_BYTES / 4));

@@ -167,6 +167,28 @@ static const char *symwork_reason(const struct job_result *result, char *text, s
 	}
 }
 
+/* Assembly in the kernel has lines and no functions: the name is kallsyms' own, as without the file. */
+static int symwork_put_place(struct symwork *w, const struct symanswer *a,
+			     const struct symbolize_location *l, const char *lines,
+			     uint64_t address, uint64_t expires_ns)
+{
+	struct symbolize_line line = { 0 };
+	struct symbol_line place;
+
+	if (l->n_lines > 0)
+		symanswer_line(lines, 0, &line);
+	if (line.line == 0)
+		return symbolizer_put_kernel(w->symbolizer, w->cached, address, w->mode, NULL, 0);
+	place = (struct symbol_line){
+		.file = a->strings + line.file,
+		.line = line.line,
+		.column = line.column,
+	};
+	symcache_info(w->cached)->has_lines = true;
+	return symbolizer_put_kernel(w->symbolizer, w->cached, address, w->mode, &place,
+				     expires_ns);
+}
+
 static int symwork_put(struct symwork *w, const struct symanswer *a,
 		       const struct symbolize_location *l, const char *lines, uint64_t address,
 		       uint64_t expires_ns)
@@ -182,7 +204,7 @@ static int symwork_put(struct symwork *w, const struct symanswer *a,
 		*(l->n_lines ? &stats->jit_named : &stats->jit_unnamed) += 1;
 	/* its DWARF is what it was asked for */
 	if (w->object->kind == OBJECT_KERNEL && l->source != SYMBOLIZE_SOURCE_DWARF)
-		return symbolizer_put_kernel(w->symbolizer, w->cached, address, w->mode);
+		return symwork_put_place(w, a, l, lines, address, expires_ns);
 	if (l->n_lines == 0)
 		return symbolizer_put_synthetic(w->symbolizer, w->cached, w->object, address, shown,
 						w->mode, expires_ns);
@@ -444,7 +466,7 @@ static int symwork_put_synthetic(struct symwork *w, uint64_t expires_ns)
 	for (size_t i = 0; i < w->n_asked; i++) {
 		int r = w->object->kind == OBJECT_KERNEL
 				? symbolizer_put_kernel(w->symbolizer, w->cached, w->asked[i],
-							w->mode)
+							w->mode, NULL, 0)
 				: symbolizer_put_synthetic(w->symbolizer, w->cached, w->object,
 							   w->asked[i], w->asked[i], w->mode,
 							   expires_ns);

@@ -103,9 +103,10 @@ void symbols_group_ready(struct symbols_group *g);
 int symbolizer_put_synthetic(struct symbolizer *s, struct symcache_object *cached,
 			     const struct object *object, uint64_t address, uint64_t shown,
 			     enum symbols_mode mode, uint64_t expires_ns);
-/* By kallsyms. */
+/* By kallsyms; place: the file and line, where they are known (expires_ns is for these), or NULL. */
 int symbolizer_put_kernel(struct symbolizer *s, struct symcache_object *cached, uint64_t address,
-			  enum symbols_mode mode);
+			  enum symbols_mode mode, const struct symbol_line *place,
+			  uint64_t expires_ns);
 /* The vmlinux that kernel addresses are looked up in, NULL none. */
 struct object *symbolizer_kernel_file(struct symbolizer *s);
 bool symbols_missing(const struct symbols_group *g, uint64_t address);

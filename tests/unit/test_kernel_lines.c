@@ -27,6 +27,7 @@
 
 static char folder[] = "/tmp/test_kernel_lines.XXXXXX";
 static uint64_t outer_address; /* of the inlined code, as linked */
+static uint64_t entry_address; /* of assembly */
 
 struct fixture {
 	sd_event *event;
@@ -35,7 +36,7 @@ struct fixture {
 	struct object *kernel;
 	struct symbolizer *symbolizer;
 	struct symbolizer_stats stats;
-	char names[256];
+	char names[256], within[256]; /* of the inlined code, of assembly */
 	bool done;
 	unsigned n_failures;
 	char failure[256];
@@ -51,6 +52,10 @@ static const char program[] = "volatile int x;\\n"
 			      "\\tinner();\\n"
 			      "}\\n"
 			      "void _start(void) { outer(); }\\n";
+
+/* No function as DWARF has them; the name within is kallsyms' alone. */
+static const char assembly[] = ".globl entry\\nentry:\\n\\tnop\\n\\tnop\\n\\tret\\n"
+			       ".size entry, . - entry\\n.section .note.GNU-stack,\"\"\\n";
 
 static void write_notes(const char *hex)
 {
@@ -78,20 +83,27 @@ static int group_setup(void **state _unused_)
 
 	assert_non_null(mkdtemp(folder));
 	sh("cd %s && mkdir -p boot usr/lib/debug/boot usr/lib/debug/lib/modules/1.2 "
-	   "usr/lib/debug/.build-id/00 && printf '%s' > v.c && "
+	   "usr/lib/debug/.build-id/00 && printf '%s' > v.c && printf '%s' > entry.S && "
 	   "gcc -g -O2 -fno-inline-functions -fcf-protection=none -ffreestanding -nostdlib -static "
 	   "-mcmodel=kernel -fno-pic -no-pie "
 	   "-fno-reorder-functions -Wl,-Ttext=0x%llx -Wl,--build-id=0x" BUILD_ID
-	   " -o vmlinux v.c && "
+	   " -o vmlinux v.c entry.S && "
 	   "gcc -g -O2 -ffreestanding -nostdlib -static -mcmodel=kernel -fno-pic -no-pie "
 	   "-Wl,-Ttext=0x%llx -Wl,--build-id=0xff112233 -o other v.c",
-	   folder, program, (unsigned long long)KALLSYMS_TEXT, (unsigned long long)KALLSYMS_TEXT);
+	   folder, program, assembly, (unsigned long long)KALLSYMS_TEXT,
+	   (unsigned long long)KALLSYMS_TEXT);
 	outer_address = strtoull(
 		sh_line(line, sizeof(line), "nm %s/vmlinux | grep ' outer$'", folder), NULL, 16);
 	assert_true(kernel_debug_is_text(outer_address));
-	sh("printf '%llx T _text\\n%llx T outer\\n%llx T _etext\\n%llx T _end\\n%llx t "
-	   "modf\\t[mod]\\n' > %s/kallsyms",
+	entry_address = strtoull(
+		sh_line(line, sizeof(line), "nm %s/vmlinux | grep ' entry$'", folder), NULL, 16);
+	assert_true(entry_address > outer_address);
+	sh("printf '%llx T _text\\n%llx T outer\\n%llx T entry\\n%llx T within_entry\\n%llx T "
+	   "_etext\\n"
+	   "%llx T _end\\n%llx t modf\\t[mod]\\n' > %s/kallsyms",
 	   (unsigned long long)(KALLSYMS_TEXT + SLIDE), (unsigned long long)(outer_address + SLIDE),
+	   (unsigned long long)(entry_address + SLIDE),
+	   (unsigned long long)(entry_address + 1 + SLIDE),
 	   (unsigned long long)(KALLSYMS_TEXT + SLIDE + 0x1000),
 	   (unsigned long long)(KALLSYMS_TEXT + SLIDE + 0x1000), 0xffffffffc0123000ULL, folder);
 	write_notes(BUILD_ID);
@@ -180,22 +192,24 @@ static void describe(struct fixture *f, uint64_t ip)
 /* The frames of one address in vmlinux, innermost first, into f->names. */
 static void ask(struct fixture *f, enum symbols_mode mode)
 {
-	uint64_t ips[] = { outer_address + SLIDE, outer_address + SLIDE + 1,
-			   0xffffffffc0123004ULL };
-	struct frame frames[3];
+	uint64_t ips[] = { outer_address + SLIDE, outer_address + SLIDE + 1, 0xffffffffc0123004ULL,
+			   entry_address + SLIDE + 1 };
+	struct frame frames[4];
 
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 4; i++)
 		frames[i] = (struct frame){
 			.object = f->kernel,
 			.address = symbolizer_kernel_link_address(f->symbolizer, ips[i]),
 		};
 	f->done = false;
 	assert_int_equal(
-		symbolizer_request(f->symbolizer, frames, 3, mode, false, on_done, f, NULL), 0);
+		symbolizer_request(f->symbolizer, frames, 4, mode, false, on_done, f, NULL), 0);
 	while (!f->done)
 		assert_true(sd_event_run(f->event, 20000000) > 0);
 	describe(f, ips[2]);
 	assert_string_equal(f->names, "modf [mod] :0");
+	describe(f, ips[3]);
+	snprintf(f->within, sizeof(f->within), "%s", f->names);
 	describe(f, ips[0]);
 }
 
@@ -227,6 +241,7 @@ static void test_places(void **state _unused_)
 		sh("cp %s/vmlinux %s/%s", folder, folder, places[i]);
 		once(&f);
 		assert_string_equal(f.names, "inner v.c:4 < outer v.c:8");
+		assert_string_equal(f.within, "within_entry entry.S:4");
 		assert_int_equal(f.stats.jobs, 1);
 		assert_int_equal(f.n_failures, 0);
 		sh("rm %s/%s", folder, places[i]);
@@ -239,6 +254,7 @@ static void test_without(void **state _unused_)
 
 	once(&f);
 	assert_string_equal(f.names, "outer :0");
+	assert_string_equal(f.within, "within_entry :0");
 	assert_int_equal(f.stats.jobs, 0);
 	assert_int_equal(f.n_failures, 0);
 }
