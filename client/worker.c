@@ -420,6 +420,11 @@ const char *worker_error(int error)
 		return "it, or its debug file, changed while it was read: try again";
 	case -ENOEXEC:
 		return "not an ELF file for x86-64";
+	case -EOPNOTSUPP:
+		return "an object file or kernel module, whose code has no addresses before it is "
+		       "loaded";
+	case -ENOMEM:
+		return "needs too much memory";
 	case -EPIPE:
 		return "cannot be read: cprof-worker ended over it";
 	case -EBADMSG:

@@ -370,6 +370,8 @@ int symbolize_new(struct symbolize **ret, const struct symbolize_request *reques
 	r = elf_file_new(&s->elf, request->fd);
 	if (r < 0)
 		return r;
+	if (s->elf->type == ET_REL)
+		return -EOPNOTSUPP;
 	r = symbol_names_init(&s->names, request->flags & SYMBOLIZE_SHORT, NAMES_MAX_BYTES);
 	if (r < 0)
 		return r;

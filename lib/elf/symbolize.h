@@ -68,7 +68,7 @@ int symbolize_ask(struct symbolize *s, const uint64_t *offsets, size_t n_offsets
 
 /*
  * One question: appends the answer. -ENOEXEC: no ELF file for this machine's reader (only ELF64, native byte
- * order); -EINVAL: the question is malformed; -ETXTBSY: a file was written to while it
+ * order); -EOPNOTSUPP: an object file, which is not linked; -EINVAL: the question is malformed; -ETXTBSY: a file was written to while it
  * was read; -ENOMEM, -ENOSPC. Unreadable debug information is no error:
  * the names that remain are answered, and debug_broken is set.
  */

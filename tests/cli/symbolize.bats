@@ -104,6 +104,9 @@ binutils() { addr2line "$@" | sed 's/ (discriminator [0-9]*)$//'; }
 	echo text >text
 	run -1 "$CPROFCTL" symbolize text 10
 	[ "$output" = "cprofctl: text: not an ELF file for x86-64" ]
+	echo 'int f;' | gcc -g -c -x c -o object.o -
+	run -1 "$CPROFCTL" symbolize object.o 10
+	[ "$output" = "cprofctl: object.o: an object file or kernel module, whose code has no addresses before it is loaded" ]
 	run -1 "$CPROFCTL" symbolize missing 10
 	[ "$output" = "cprofctl: cannot open missing: No such file or directory" ]
 	mkfifo fifo
