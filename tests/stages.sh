@@ -110,16 +110,53 @@ stage_cli()
 DAEMON_LANE_1=(continuous access hostile targets compaction)
 DAEMON_LANE_2=(store query symbols debuginfod jit jvm sanitized)
 
-daemon_tests() # names of files
+# The first run: what fails is not judged yet.
+daemon_tests() # log, names of files
 {
-    bats --tap -T "${@/%/.bats}"
+    local log=$1
+    shift
+    bats --tap -T "${@/%/.bats}" 2>&1 | tee "$log" | sed -u 's/^not ok /failed: /'
+}
+
+# The tests that failed in a log: file, tab, name.
+failed_tests()
+{
+    awk '/^ok / { name = "" }
+         /^not ok / { name = $0; sub(/^not ok [0-9]+ /, "", name); sub(/ in [0-9]+ms$/, "", name) }
+         name ~ /^(setup|teardown)_file/ { name = "" }
+         name != "" && match($0, /in test file [^,]*/) { print substr($0, RSTART + 13, RLENGTH - 13) "\t" name; name = "" }' "$@"
+}
+
+# These tests judge shares and counts of CPU time, on machines that may have neighbours. What failed runs once
+# more, alone; the log has both runs, and what passed only then is named and counted apart. So many failures are no
+# neighbour's, and what fails twice has failed.
+DAEMON_ONCE_MORE=4
+
+once_more() # logs
+{
+    local file name n status=0
+    n=$(cat "$@" | grep -c '^not ok ')
+    if [ "$n" -gt $DAEMON_ONCE_MORE ] || [ "$n" -ne "$(failed_tests "$@" | wc -l)" ]; then
+        cat "$@" | grep '^not ok '
+        return 1
+    fi
+    while IFS=$'\t' read -r file name; do
+        echo "once more, alone: $name"
+        if bats --tap -T -f "^$(sed 's/[][\\.*^$+?(){}|/]/\\&/g' <<<"$name")\$" "$file" </dev/null; then
+            echo "passed once more: $name"
+        else
+            status=1
+        fi
+    done < <(failed_tests "$@")
+    return $status
 }
 
 stage_daemon()
 {
     need_root "the daemon" || return 0
     export CPROF_BUILD=build
-    local status=0 lane file name alone=()
+    set -o pipefail
+    local status=0 lane file name alone=() first=(build/check/daemon.{lane1,lane2,alone})
     for file in tests/daemon/*.bats; do
         name=$(basename "$file" .bats)
         case " ${DAEMON_LANE_1[*]} ${DAEMON_LANE_2[*]} " in
@@ -127,13 +164,13 @@ stage_daemon()
         *) alone+=("$name") ;;
         esac
     done
-    daemon_tests "${DAEMON_LANE_1[@]/#/tests/daemon/}" >build/check/daemon.lane 2>&1 &
+    daemon_tests "${first[0]}" "${DAEMON_LANE_1[@]/#/tests/daemon/}" >build/check/daemon.lane &
     lane=$!
-    daemon_tests "${DAEMON_LANE_2[@]/#/tests/daemon/}" || status=1
+    daemon_tests "${first[1]}" "${DAEMON_LANE_2[@]/#/tests/daemon/}" || status=1
     wait $lane || status=1
     cat build/check/daemon.lane
-    daemon_tests "${alone[@]/#/tests/daemon/}" || status=1
-    return $status
+    daemon_tests "${first[2]}" "${alone[@]/#/tests/daemon/}" || status=1
+    [ $status -eq 0 ] || once_more "${first[@]}"
 }
 
 # Debian's package is built from what scripts/deps installs, and gcc, libc6-dev and make are at hand.

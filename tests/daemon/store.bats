@@ -179,10 +179,10 @@ snapshot()
     background perl -e '1 while 1'
     snapshot
     first=$(api /api/v1/windows | jq -r '.[0].id')
-    # windows of before, as large as it takes
+    # windows of before, as large as it takes; what is kept of programs has limits of its own
     for _ in $(seq 60); do
         snapshot
-        [ "$(du -sb --exclude=tables "$RUN/state" | cut -f1)" -lt $((1024 * 1024 + 20000)) ]
+        [ "$(du -sb --exclude=tables --exclude=names "$RUN/state" | cut -f1)" -lt $((1024 * 1024 + 20000)) ]
         api /api/v1/windows | jq -e --arg f "$first" '[.[].id] | index($f) | not' >/dev/null && break
     done
     "$CTL" status --json | jq -e '.store.bytes <= 1048576 and .store.max_bytes == 1048576'
