@@ -201,6 +201,18 @@ int dw_file_init(struct dw_file *f, const struct elf_file *elf)
 	return r;
 }
 
+int dw_file_init_alt(struct dw_file *f, const struct elf_file *elf)
+{
+	int r = dw_file_map(f, elf);
+
+	if (r < 0)
+		return r;
+	r = dw_file_section(f, DW_INFO).bytes > 0 ? dw_file_read_units(f) : 0;
+	if (r < 0)
+		dw_file_done(f);
+	return r;
+}
+
 void dw_file_done(struct dw_file *f)
 {
 	for (size_t i = 0; i < f->n_units; i++)

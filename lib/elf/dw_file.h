@@ -59,6 +59,8 @@ struct dw_file {
 
 /* -ENOENT: no .debug_info; -EBADMSG, -ENOMEM. */
 int dw_file_init(struct dw_file *f, const struct elf_file *elf);
+/* What dwz(1) took out of other files; it may be strings alone. -ENOMEM and others. */
+int dw_file_init_alt(struct dw_file *f, const struct elf_file *elf);
 /* The sections of a .dwo or .dwp file: those whose names end in .dwo. All are there when this returns,
  * and elf may go; no units are read. -ENOENT, -EBADMSG. */
 int dw_file_init_dwo(struct dw_file *f, const struct elf_file *elf);

@@ -55,7 +55,7 @@ int dw_index_new(struct dw_index **ret, const struct elf_file *elf, const struct
 		return r;
 	x->main.text_start = index_text_start(elf);
 	if (alt) {
-		r = dw_file_init(&x->alt, alt);
+		r = dw_file_init_alt(&x->alt, alt);
 		if (r == -ENOMEM)
 			return r;
 		if (r == 0)
@@ -171,6 +171,7 @@ static int resolving_lines(struct resolving *g, struct dw_unit *u, struct dw_uni
 			   struct dw_function *f, uint64_t low)
 {
 	uint32_t number = dw_function_call(f, g->p->vaddr);
+	const struct dw_name *outermost;
 	struct place place;
 	bool found;
 	int r;
@@ -194,8 +195,11 @@ static int resolving_lines(struct resolving *g, struct dw_unit *u, struct dw_uni
 	if (r < 0)
 		return r;
 	g->p->function = low;
-	g->p->source = SYMBOLIZE_SOURCE_DWARF;
-	return resolving_add(g, dw_call_name(body, &f->calls[0], g->names), &place);
+	outermost = dw_call_name(body, &f->calls[0], g->names);
+	/* it may be in a file that is missing: then it is for symbols to say */
+	if (outermost->name)
+		g->p->source = SYMBOLIZE_SOURCE_DWARF;
+	return resolving_add(g, outermost, &place);
 }
 
 /* Of functions that a link editor folded into one, the one whose line the line table tells. */

@@ -267,6 +267,40 @@ static void test_dwz(void **state _unused_)
 	sh("rm -r %s/.debug", folder);
 }
 
+/* Names may be all that two files have in common; without that file symbols have them. */
+static void test_dwz_strings(void **state _unused_)
+{
+	char path[256], full[256];
+	struct symbolized s;
+
+	write_file("lone.c",
+		   "int function_of_that_name(int n);\n"
+		   "int function_of_that_name(int n)\n"
+		   "{\n"
+		   "	return n * 3;\n"
+		   "}\n"
+		   "int main(int n, char **v) { (void)v; return function_of_that_name(n); }\n");
+	sh("cd %s && gcc -g -o lone lone.c && cp lone lone.full && cp lone lone.two && "
+	   "dwz -m lone.common -r lone lone.two && "
+	   "readelf -SW lone.common | grep -q debug_str && "
+	   "! readelf -SW lone.common | grep -q debug_info",
+	   folder);
+	snprintf(path, sizeof(path), "%s/lone", folder);
+	snprintf(full, sizeof(full), "%s/lone.full", folder);
+	symbolize_function(&s, path, full, "function_of_that_name", SYMBOLIZE_DWARF);
+	symbolized_expect(&s, "function_of_that_name lone.c:4");
+	assert_int_equal(s.locations[0].source, SYMBOLIZE_SOURCE_DWARF);
+	assert_int_equal(s.a.head.debug_missing, 0);
+	symbolized_done(&s);
+
+	sh("rm %s/lone.common", folder);
+	symbolize_function(&s, path, full, "function_of_that_name", SYMBOLIZE_DWARF);
+	symbolized_expect(&s, "function_of_that_name lone.c:4");
+	assert_int_equal(s.locations[0].source, SYMBOLIZE_SOURCE_SYMTAB);
+	assert_int_equal(s.a.head.debug_missing, 1);
+	symbolized_done(&s);
+}
+
 static void test_debugdata(void **state _unused_)
 {
 	char path[256], full[256];
@@ -406,6 +440,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_debuglink),
 		cmocka_unit_test(test_build_id),
 		cmocka_unit_test(test_dwz),
+		cmocka_unit_test(test_dwz_strings),
 		cmocka_unit_test(test_debugdata),
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_split_ranges),
