@@ -17,7 +17,7 @@
 #include "syscalls.h"
 #include "landlock.h"
 
-#define SANDBOX_FILES       256
+#define SANDBOX_FILES       1024           /* .dwo files stay open */
 #define SANDBOX_STACK_BYTES (64ULL << 20)  /* demanglers recurse */
 #define SANDBOX_WRITE_BYTES (160ULL << 20) /* over the largest table, in its memfd */
 /* Files are mapped whole, beside the budget: this bounds the address space, not memory. */

@@ -340,6 +340,11 @@ int dw_index_resolve(struct dw_index *x, struct addresses *a, struct symbol_name
 	return 0;
 }
 
+bool dw_index_changed(struct dw_index *x)
+{
+	return x->splits && dw_splits_changed(x->splits);
+}
+
 void dw_index_reset(struct dw_index *x)
 {
 	for (size_t i = 0; i < x->main.n_units; i++)

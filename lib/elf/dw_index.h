@@ -35,6 +35,8 @@ int dw_index_open_splits(struct dw_index *x, symbolize_open_t open, void *arg);
 /* For those addresses that have no lines yet. -ENOMEM. */
 int dw_index_resolve(struct dw_index *x, struct addresses *a, struct symbol_names *names,
 		     struct dwarf_lines *lines);
+/* Whether a .dwo or .dwp file was written to while the last question was answered. */
+bool dw_index_changed(struct dw_index *x);
 /* Forgets all strings of the answer: before `names` begins anew. */
 void dw_index_reset(struct dw_index *x);
 

@@ -10,11 +10,19 @@
 #define MAX_TRIES      4    /* candidates for one file */
 #define MAX_OPENS      3000 /* of all; the daemon's own limit is higher */
 #define MAX_MISSES     64   /* in a row from the start: they are nowhere */
-#define MAX_OPEN_FILES 1024
+#define MAX_OPEN_FILES 960  /* the worker may have 1024 */
 #define PATH_BYTES     4096
 
-struct split {
+/* The descriptor is kept to see whether the file is written to. */
+struct dwo {
 	struct dw_file file;
+	int fd; /* -1: its sections are the package's */
+	uint64_t bytes;
+	int64_t mtime_ns;
+};
+
+struct split {
+	struct dwo dwo;
 	struct dw_unit *unit;
 	bool tried;
 	uint64_t used; /* by the splits' clock */
@@ -25,20 +33,31 @@ struct dw_splits {
 	symbolize_open_t open;
 	void *arg;
 	struct split **items; /* by number of the skeleton */
-	struct dw_file package;
+	struct dwo package;
 	bool package_tried, has_package;
 	size_t n_open;
 	unsigned n_opens, n_misses;
-	uint64_t clock;
-	bool missing, broken;
+	uint64_t clock, checked; /* checked: when dw_splits_changed() looked last */
+	bool missing, broken, changed;
 };
 
 DEFINE_CLEANUP(struct dw_splits *, dw_splits_free)
 
+static void dwo_done(struct dwo *d)
+{
+	dw_file_done(&d->file);
+	d->fd = safe_close(d->fd);
+}
+
+static bool dwo_changed(const struct dwo *d)
+{
+	return d->fd >= 0 && elf_fd_changed(d->fd, d->bytes, d->mtime_ns);
+}
+
 static struct split *split_free(struct split *p)
 {
 	if (p) {
-		dw_file_done(&p->file);
+		dwo_done(&p->dwo);
 		free(p);
 	}
 	return NULL;
@@ -49,7 +68,7 @@ struct dw_splits *dw_splits_free(struct dw_splits *s)
 	if (s) {
 		for (size_t i = 0; s->items && i < s->main->n_units; i++)
 			split_free(s->items[i]);
-		dw_file_done(&s->package);
+		dwo_done(&s->package);
 		free(s->items);
 		free(s);
 	}
@@ -65,6 +84,7 @@ int dw_splits_new(struct dw_splits **ret, struct dw_file *main, symbolize_open_t
 	s->main = main;
 	s->open = open;
 	s->arg = arg;
+	s->package.fd = -1;
 	s->items = calloc(main->n_units + 1, sizeof(struct split *));
 	if (!s->items)
 		return -ENOMEM;
@@ -72,9 +92,16 @@ int dw_splits_new(struct dw_splits **ret, struct dw_file *main, symbolize_open_t
 	return 0;
 }
 
+/* What was read of it may have been of two versions, also where it seemed to be broken. */
+static void splits_close(struct dw_splits *s, struct dwo *d)
+{
+	s->changed |= dwo_changed(d);
+	dwo_done(d);
+}
+
 /* A file of .dwo sections. -ENOENT: there is no further candidate; -EBADMSG: this one is none. */
 static int splits_open(struct dw_splits *s, enum symbolize_open_kind kind, const char *name,
-		       struct dw_file *ret)
+		       struct dwo *ret)
 {
 	struct symbolize_open want = { .kind = kind, .name = name };
 	_cleanup_(elf_file_freep) struct elf_file *elf = NULL;
@@ -88,8 +115,15 @@ static int splits_open(struct dw_splits *s, enum symbolize_open_kind kind, const
 		return -ENOENT;
 	r = elf_file_new(&elf, fd);
 	if (r == 0)
-		r = dw_file_init_dwo(ret, elf);
-	return r < 0 && r != -ENOMEM ? -EBADMSG : r;
+		r = dw_file_init_dwo(&ret->file, elf);
+	if (r < 0) {
+		s->changed |= elf && elf_file_changed(elf);
+		return r == -ENOMEM ? r : -EBADMSG;
+	}
+	ret->fd = TAKE_FD(fd);
+	ret->bytes = elf->bytes;
+	ret->mtime_ns = elf->mtime_ns;
+	return 0;
 }
 
 /* The unit of p's file that belongs to the skeleton. */
@@ -97,15 +131,15 @@ static int split_find_unit(struct dw_splits *s, struct split *p, struct dw_unit 
 {
 	int r;
 
-	p->file.text_start = s->main->text_start;
-	p->file.sections[DW_ADDR] = dw_file_section(s->main, DW_ADDR);
-	p->file.sections[DW_RANGES] = dw_file_section(s->main, DW_RANGES);
-	r = dw_file_read_units(&p->file);
+	p->dwo.file.text_start = s->main->text_start;
+	p->dwo.file.sections[DW_ADDR] = dw_file_section(s->main, DW_ADDR);
+	p->dwo.file.sections[DW_RANGES] = dw_file_section(s->main, DW_RANGES);
+	r = dw_file_read_units(&p->dwo.file);
 	if (r < 0)
 		return r;
 
-	for (size_t i = 0; i < p->file.n_units; i++) {
-		struct dw_unit *u = &p->file.units[i];
+	for (size_t i = 0; i < p->dwo.file.n_units; i++) {
+		struct dw_unit *u = &p->dwo.file.units[i];
 		struct dw_entry e;
 
 		if (u->bad || (u->type != DW_UT_compile && u->type != DW_UT_split_compile))
@@ -137,7 +171,7 @@ static bool part_of(struct dw_span whole, const struct dwp_part *part, struct dw
 /* Its parts of the package's sections. */
 static int split_from_package(struct dw_splits *s, struct split *p, struct dw_unit *skeleton)
 {
-	const struct dw_span *whole = s->package.sections;
+	const struct dw_span *whole = s->package.file.sections;
 	struct dwp_part parts[DWP_SECTIONS];
 	struct dw_file f = { 0 };
 	int r;
@@ -153,10 +187,10 @@ static int split_from_package(struct dw_splits *s, struct split *p, struct dw_un
 	    !part_of(whole[DW_STR_OFFSETS], &parts[DWP_STR_OFFSETS], &f.sections[DW_STR_OFFSETS]) ||
 	    !part_of(whole[DW_RNGLISTS], &parts[DWP_RNGLISTS], &f.sections[DW_RNGLISTS]))
 		return -EBADMSG;
-	p->file = f;
+	p->dwo.file = f;
 	r = split_find_unit(s, p, skeleton);
 	if (r < 0)
-		dw_file_done(&p->file);
+		dw_file_done(&p->dwo.file);
 	return r;
 }
 
@@ -174,7 +208,7 @@ static int split_from_file(struct dw_splits *s, struct split *p, struct dw_unit 
 		return path.error == -ENOMEM ? -ENOMEM : -EBADMSG;
 
 	for (int i = 0; i < MAX_TRIES; i++) {
-		r = splits_open(s, SYMBOLIZE_OPEN_DWO, path.data, &p->file);
+		r = splits_open(s, SYMBOLIZE_OPEN_DWO, path.data, &p->dwo);
 		if (r == -EBADMSG)
 			continue;
 		if (r < 0)
@@ -182,7 +216,7 @@ static int split_from_file(struct dw_splits *s, struct split *p, struct dw_unit 
 		r = split_find_unit(s, p, skeleton);
 		if (r != -ENOENT)
 			return r;
-		dw_file_done(&p->file);
+		splits_close(s, &p->dwo);
 	}
 	return -ENOENT;
 }
@@ -223,15 +257,17 @@ int dw_splits_get(struct dw_splits *s, struct dw_unit *skeleton, struct dw_unit 
 	int r;
 
 	*ret = NULL;
-	if (!*p)
+	if (!*p) {
 		*p = calloc(1, sizeof(**p));
-	if (!*p)
-		return -ENOMEM;
+		if (!*p)
+			return -ENOMEM;
+		(*p)->dwo.fd = -1;
+	}
 	(*p)->used = ++s->clock;
 	if (!(*p)->tried) {
 		r = split_find(s, *p, skeleton);
 		if (r < 0) {
-			dw_file_done(&(*p)->file);
+			splits_close(s, &(*p)->dwo);
 			(*p)->unit = NULL;
 			s->missing |= r == -ENOENT;
 			s->broken |= r == -EBADMSG;
@@ -252,7 +288,7 @@ int dw_splits_get(struct dw_splits *s, struct dw_unit *skeleton, struct dw_unit 
 
 static uint64_t split_bytes(const struct split *p)
 {
-	return p->file.bytes + p->file.unit_bytes;
+	return p->dwo.file.bytes + p->dwo.file.unit_bytes;
 }
 
 static struct split **splits_oldest(struct dw_splits *s, const struct dw_unit *keep)
@@ -279,10 +315,21 @@ void dw_splits_trim(struct dw_splits *s, uint64_t max_bytes, const struct dw_uni
 	while ((stats.bytes > max_bytes / 4 * 3 || s->n_open > MAX_OPEN_FILES / 2) &&
 	       (p = splits_oldest(s, keep))) {
 		stats.bytes -= MIN(stats.bytes, split_bytes(*p));
-		s->broken |= (*p)->file.broken;
+		s->broken |= (*p)->dwo.file.broken;
+		splits_close(s, &(*p)->dwo);
 		*p = split_free(*p);
 		s->n_open--;
 	}
+}
+
+bool dw_splits_changed(struct dw_splits *s)
+{
+	for (size_t i = 0; i < s->main->n_units && !s->changed; i++)
+		if (s->items[i] && s->items[i]->used > s->checked)
+			s->changed = dwo_changed(&s->items[i]->dwo);
+	s->changed |= s->clock > s->checked && dwo_changed(&s->package);
+	s->checked = s->clock;
+	return s->changed;
 }
 
 void dw_splits_reset(struct dw_splits *s)
@@ -295,14 +342,14 @@ void dw_splits_reset(struct dw_splits *s)
 void dw_splits_stats(const struct dw_splits *s, struct dw_splits_stats *ret)
 {
 	*ret = (struct dw_splits_stats){
-		.bytes = s->package.bytes,
+		.bytes = s->package.file.bytes,
 		.missing = s->missing,
-		.broken = s->broken || s->package.broken,
+		.broken = s->broken || s->package.file.broken,
 	};
 	for (size_t i = 0; i < s->main->n_units; i++) {
 		if (!s->items[i])
 			continue;
 		ret->bytes += sizeof(struct split) + split_bytes(s->items[i]);
-		ret->broken |= s->items[i]->file.broken;
+		ret->broken |= s->items[i]->dwo.file.broken;
 	}
 }

@@ -22,6 +22,8 @@ struct dw_splits *dw_splits_free(struct dw_splits *s);
 int dw_splits_get(struct dw_splits *s, struct dw_unit *skeleton, struct dw_unit **ret);
 /* Closes files, the longest unused first, down to a part of max_bytes; not that of `keep`. */
 void dw_splits_trim(struct dw_splits *s, uint64_t max_bytes, const struct dw_unit *keep);
+/* Whether a file that was asked for since the last call was written to since it was opened. */
+bool dw_splits_changed(struct dw_splits *s);
 /* Drops what hangs on units. */
 void dw_splits_reset(struct dw_splits *s);
 

@@ -199,12 +199,17 @@ static int64_t elf_file_mtime_ns(const struct stat *st)
 	return st->st_mtim.tv_sec * (int64_t)NSEC_PER_SEC + st->st_mtim.tv_nsec;
 }
 
-bool elf_file_changed(const struct elf_file *f)
+bool elf_fd_changed(int fd, uint64_t bytes, int64_t mtime_ns)
 {
 	struct stat st;
 
-	return fstat(f->fd, &st) < 0 || st.st_size != (off_t)f->bytes ||
-	       elf_file_mtime_ns(&st) != f->mtime_ns;
+	return fstat(fd, &st) < 0 || st.st_size != (off_t)bytes ||
+	       elf_file_mtime_ns(&st) != mtime_ns;
+}
+
+bool elf_file_changed(const struct elf_file *f)
+{
+	return elf_fd_changed(f->fd, f->bytes, f->mtime_ns);
 }
 
 int elf_file_new(struct elf_file **ret, int fd)

@@ -63,6 +63,8 @@ DEFINE_CLEANUP(struct elf_file *, elf_file_free)
 
 /* Whether the file was written to since it was opened: what was read may be of two versions. */
 bool elf_file_changed(const struct elf_file *f);
+/* The same of a file whose elf_file is gone. */
+bool elf_fd_changed(int fd, uint64_t bytes, int64_t mtime_ns);
 
 /* Exactly bytes at offset into data. */
 int elf_file_read(const struct elf_file *f, uint64_t offset, void *data, size_t bytes);

@@ -420,7 +420,7 @@ static int symbolize_question(struct symbolize *s, struct buf *answer)
 static bool symbolize_changed(const struct symbolize *s)
 {
 	return elf_file_changed(s->elf) || (s->debug.elf && elf_file_changed(s->debug.elf)) ||
-	       (s->alt && elf_file_changed(s->alt));
+	       (s->alt && elf_file_changed(s->alt)) || (s->index && dw_index_changed(s->index));
 }
 
 int symbolize_ask(struct symbolize *s, const uint64_t *offsets, size_t n_offsets,
