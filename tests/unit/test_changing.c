@@ -37,6 +37,7 @@ struct fixture {
 	/* what happens when the worker asks, and how often */
 	const char *change;
 	unsigned n_changes;
+	bool opens_dwo;
 	char names[2][128]; /* program's, other's */
 	char failure[256];
 	unsigned n_failures;
@@ -56,6 +57,12 @@ static int group_setup(void **state _unused_)
 	   "mv old_name.elf old && mv other_name.elf other && mv new_name.elf newer && "
 	   "[ $(stat -c %%s old) = $(stat -c %%s newer) ] && touch -d 2001-01-01 old newer other",
 	   folder);
+	sh("cd %s && for name in first second; do "
+	   "printf 'int %%s(int n);\nint %%s(int n)\n{\n\treturn n * 3;\n}\n' $name $name "
+	   ">$name.c; done && "
+	   "gcc -g -O2 -gsplit-dwarf -ffreestanding -nostdlib -static -no-pie -Wl,-Ttext=0x401000 "
+	   "-Wl,-efirst -o pair first.c second.c && mkdir dwo && cp -p pair-*.dwo dwo/",
+	   folder);
 	address = strtoull(sh_line(line, sizeof(line), "nm %s/old | grep ' old_name$'", folder),
 			   NULL, 16);
 	assert_int_equal(address, 0x401000);
@@ -68,10 +75,26 @@ static int group_teardown(void **state _unused_)
 	return 0;
 }
 
-static int on_open(void *arg, struct object *object, const char *path _unused_)
+/* Of a program in two parts the first one's entries are read when the second one's are asked for. */
+static int on_open_dwo(struct fixture *f, const char *path)
+{
+	int fd;
+
+	if (strcmp(path + strlen(path) - strlen("pair-second.dwo"), "pair-second.dwo") == 0 &&
+	    f->n_changes > 0) {
+		f->n_changes--;
+		sh("cd %s && %s", folder, f->change);
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int on_open(void *arg, struct object *object, const char *path)
 {
 	struct fixture *f = arg;
 
+	if (f->opens_dwo)
+		return strstr(path, "/pair-") ? on_open_dwo(f, path) : -ENOENT;
 	if (object == f->program && f->n_changes > 0) {
 		f->n_changes--;
 		sh("cd %s && %s", folder, f->change);
@@ -143,14 +166,8 @@ static void on_done(void *arg)
 	((struct fixture *)arg)->done = true;
 }
 
-/* An address of both files, as offset: the text begins at 0x1000. */
-static void ask(struct fixture *f)
+static void ask_frames(struct fixture *f, struct frame frames[2])
 {
-	struct frame frames[] = {
-		{ .object = f->program, .address = address - 0x400000 },
-		{ .object = f->other, .address = address - 0x400000 },
-	};
-
 	f->done = false;
 	assert_int_equal(
 		symbolizer_request(f->symbolizer, frames, 2, SYMBOLS_FULL, false, on_done, f, NULL),
@@ -166,6 +183,17 @@ static void ask(struct fixture *f)
 	}
 	f->n_failures = 0;
 	symbolizer_each_failure(f->symbolizer, on_failure, f);
+}
+
+/* An address of both files, as offset: the text begins at 0x1000. */
+static void ask(struct fixture *f)
+{
+	struct frame frames[] = {
+		{ .object = f->program, .address = address - 0x400000 },
+		{ .object = f->other, .address = address - 0x400000 },
+	};
+
+	ask_frames(f, frames);
 }
 
 /* jobs: of both files. */
@@ -243,12 +271,71 @@ static void test_replaced(void **state _unused_)
 	sh("rm %s/link", folder);
 }
 
+/* Both functions of a program with .dwo files. */
+static void ask_pair(struct fixture *f, const char *change, unsigned n_changes)
+{
+	struct frame frames[2];
+	char line[128];
+
+	start(f, change, n_changes);
+	sh("cd %s && rm -f pair-* && cp -p dwo/pair-* .", folder);
+	f->opens_dwo = true;
+	object_unref(f->program);
+	f->program = object_of(f, "pair");
+	for (size_t i = 0; i < 2; i++) {
+		const char *name = i ? "second" : "first";
+		uint64_t at = strtoull(
+			sh_line(line, sizeof(line), "nm %s/pair | grep ' %s$'", folder, name), NULL,
+			16);
+
+		frames[i] = (struct frame){ .object = f->program, .address = at - 0x400000 };
+	}
+	ask_frames(f, frames);
+}
+
+static void expect_pair(struct fixture *f, unsigned jobs, const char *first, const char *second)
+{
+	struct symbolizer_stats symbols;
+
+	assert_string_equal(f->names[0], first);
+	assert_string_equal(f->names[1], second);
+	symbolizer_stats(f->symbolizer, &symbols);
+	assert_int_equal(symbols.jobs, jobs);
+	assert_int_equal(symbols.failed_files, f->n_failures);
+	stop(f);
+}
+
+static void test_split(void **state _unused_)
+{
+	struct fixture f;
+
+	ask_pair(&f, "", 0);
+	expect_pair(&f, 1, "first first.c", "second second.c");
+
+	/* written to: all of it is read again */
+	ask_pair(&f, "printf x >>pair-first.dwo", 1);
+	assert_int_equal(f.n_failures, 0);
+	expect_pair(&f, 2, "first first.c", "second second.c");
+
+	/* another file in its place */
+	ask_pair(&f, "cp pair-first.dwo p && printf x >>p && mv p pair-first.dwo", 1);
+	assert_int_equal(f.n_failures, 0);
+	expect_pair(&f, 1, "first first.c", "second second.c");
+
+	/* written to without end: names without lines, and a failure */
+	ask_pair(&f, "printf x >>pair-first.dwo", 100);
+	assert_int_equal(f.n_failures, 1);
+	assert_string_equal(f.failure, "/pair: changed while it was read");
+	expect_pair(&f, 4, "first ", "second ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_rewritten),
 		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_split),
 	};
 
 	find_worker();
