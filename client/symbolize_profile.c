@@ -172,6 +172,14 @@ static int naming_take(struct naming *n, uint64_t mapping, const struct profile_
 	return r;
 }
 
+static int naming_ask(struct naming *n, int fd, const char *path, uint32_t flags,
+		      struct symanswer *ret)
+{
+	int r = worker_open(n->worker, fd, path, n->debug_folder, flags);
+
+	return r < 0 ? r : worker_ask(n->worker, n->offsets, n->n, ret);
+}
+
 /* 1: this was the file. */
 static int naming_try(struct naming *n, uint64_t mapping, const struct profile_mapping *m,
 		      const char *path)
@@ -183,9 +191,9 @@ static int naming_try(struct naming *n, uint64_t mapping, const struct profile_m
 
 	if (fd < 0)
 		return 0;
-	r = worker_open(n->worker, fd, path, n->debug_folder, SYMBOLIZE_DWARF);
-	if (r == 0)
-		r = worker_ask(n->worker, n->offsets, n->n, &answer);
+	r = naming_ask(n, fd, path, SYMBOLIZE_DWARF, &answer);
+	if (r == -EFBIG)
+		r = naming_ask(n, fd, path, 0, &answer);
 	if (r < 0) {
 		say("note: %s: %s", path, worker_error(r));
 		return r == -ENOMEM ? r : 0;

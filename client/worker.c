@@ -15,6 +15,7 @@
 #include "uid.h"
 
 #define WORKER_MEMORY_MIB       4096
+#define WORKER_MEMORY_TEXT      "4 GiB"
 #define WORKER_END_MS           1000
 #define WORKER_MAX_ANSWER_BYTES (256U << 20)
 
@@ -423,10 +424,14 @@ const char *worker_error(int error)
 	case -EOPNOTSUPP:
 		return "an object file or kernel module, whose code has no addresses before it is "
 		       "loaded";
-	case -ENOMEM:
-		return "needs too much memory";
 	case -EPIPE:
 		return "cannot be read: cprof-worker ended over it";
+	case -EFBIG:
+		return "debug information in a file over " SYMBOLIZE_MAX_DWARF_FILE_TEXT
+		       " is not read; --symbols=fast looks into symbol tables only";
+	case -ENOMEM:
+		return "needs more memory than cprof-worker may have (" WORKER_MEMORY_TEXT
+		       "); --symbols=fast needs less";
 	case -EBADMSG:
 	case -ENODATA:
 		return "broken";

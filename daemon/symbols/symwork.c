@@ -149,6 +149,8 @@ static const char *symwork_reason(const struct job_result *result, char *text, s
 		return "took too long";
 	case -ENOMEM:
 		return "needs too much memory";
+	case -EFBIG:
+		return "debug information in a file over " SYMBOLIZE_MAX_DWARF_FILE_TEXT;
 	case -EMSGSIZE:
 	case -ENOSPC:
 		return "answer too large";

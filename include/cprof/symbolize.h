@@ -20,6 +20,11 @@
 #define SYMBOLIZE_MAX_LINES      256 /* of one location; outer inlined callers beyond it are left out */
 #define SYMBOLIZE_MAX_NAME_BYTES 8192U /* longer names and paths are cut */
 
+/* Debug information is mapped, and the worker's address space is bounded: that of a larger file is not
+ * read. The answer is -EFBIG, and symbol tables can still be asked. */
+#define SYMBOLIZE_MAX_DWARF_FILE_BYTES (16ULL << 30)
+#define SYMBOLIZE_MAX_DWARF_FILE_TEXT  "16 GiB"
+
 enum symbolize_flags {
 	SYMBOLIZE_DWARF = 1 << 0, /* lines and inlines too, not only symbol-table names */
 	SYMBOLIZE_SHORT = 1 << 1, /* demangled names without template arguments and parameters */

@@ -175,6 +175,8 @@ static int symbolize_open_index(struct symbolize *s)
 
 	if (!(s->request.flags & SYMBOLIZE_DWARF) || !elf)
 		return 0;
+	if (elf->bytes > SYMBOLIZE_MAX_DWARF_FILE_BYTES)
+		return -EFBIG;
 	if (s->debug.alt_fd >= 0) {
 		r = elf_file_new(&s->alt, s->debug.alt_fd);
 		if (r == -ENOMEM)

@@ -68,8 +68,9 @@ int symbolize_ask(struct symbolize *s, const uint64_t *offsets, size_t n_offsets
 
 /*
  * One question: appends the answer. -ENOEXEC: no ELF file for this machine's reader (only ELF64, native byte
- * order); -EOPNOTSUPP: an object file, which is not linked; -EINVAL: the question is malformed; -ETXTBSY: a file was written to while it
- * was read; -ENOMEM, -ENOSPC. Unreadable debug information is no error:
- * the names that remain are answered, and debug_broken is set.
+ * order); -EOPNOTSUPP: an object file, which is not linked; -EINVAL: the question is malformed; -ETXTBSY: a
+ * file was written to while it was read; -EFBIG: the file with the DWARF is over
+ * SYMBOLIZE_MAX_DWARF_FILE_BYTES; -ENOMEM, -ENOSPC. Unreadable debug information is no error: the names that
+ * remain are answered, and debug_broken is set.
  */
 int symbolize_file(const struct symbolize_request *request, struct buf *answer);

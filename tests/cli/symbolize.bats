@@ -121,6 +121,25 @@ binutils() { addr2line "$@" | sed 's/ (discriminator [0-9]*)$//'; }
 	[ "$status" -le 1 ]
 }
 
+@test "symbolize: a file too large to be mapped has names by its symbols" {
+	program
+	cp --sparse=always prog large
+	truncate -s 200G large
+	local address
+	address=$(nm large | sed -n 's/ T outer$//p')
+	run -1 "$CPROFCTL" symbolize -f large "$address"
+	[[ ${#lines[@]} = 1 && $output == "cprofctl: large: debug information in a file over 16 GiB"*"--symbols=fast"* ]]
+	run -0 "$CPROFCTL" symbolize --symbols=fast -f large "$address"
+	[ "${lines[0]}" = outer ]
+	# as a program's debug file, too
+	objcopy --only-keep-debug prog prog.debug
+	strip prog -o bare
+	objcopy --add-gnu-debuglink=prog.debug bare stripped
+	truncate -s 17G prog.debug
+	run -1 "$CPROFCTL" symbolize -f stripped "$address"
+	[[ $output == *"over 16 GiB"* ]]
+}
+
 @test "names and lines of a thousand addresses of libc are llvm-symbolizer's" {
 	local libc=/lib/x86_64-linux-gnu/libc.so.6 id debug text
 	id=$(readelf -n "$libc" | sed -n 's/.*Build ID: //p')

@@ -329,13 +329,29 @@ static void test_split(void **state _unused_)
 	expect_pair(&f, 4, "first ", "second ");
 }
 
+/* Too large to be mapped: its symbols are read all the same. */
+static void test_large(void **state _unused_)
+{
+	struct fixture f;
+
+	start(&f, "", 0);
+	sh("cd %s && cp old large && truncate -s 17G large", folder);
+	object_unref(f.program);
+	f.program = object_of(&f, "large");
+	ask(&f);
+	assert_string_equal(f.names[0], "old_name ");
+	assert_int_equal(f.n_failures, 1);
+	assert_string_equal(f.failure, "/large: debug information in a file over 16 GiB");
+	expect(&f, 3, 0);
+	stop(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_rewritten),
-		cmocka_unit_test(test_replaced),
-		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_truncated), cmocka_unit_test(test_rewritten),
+		cmocka_unit_test(test_replaced),  cmocka_unit_test(test_split),
+		cmocka_unit_test(test_large),
 	};
 
 	find_worker();
