@@ -139,23 +139,41 @@ static int kernel_debug_path(const struct kernel_debug *k, unsigned candidate, c
 	return n < (int)size ? 0 : -ENAMETOOLONG;
 }
 
+static int open_regular(const char *path, struct object_identity *ret)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = object_identify(fd, ret);
+	return r < 0 ? r : TAKE_FD(fd);
+}
+
 static int kernel_debug_open(struct kernel_debug *k, unsigned candidate)
 {
 	struct object_identity identity;
-	_cleanup_close_ int fd = -1;
 	char path[PATH_MAX];
-	int r;
+	int fd, r;
 
 	r = kernel_debug_path(k, candidate, path, sizeof(path));
 	if (r < 0)
 		return r;
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	fd = open_regular(path, &identity);
 	if (fd < 0)
-		return -errno;
-	r = object_identify(fd, &identity);
-	if (r < 0)
-		return r;
-	return object_file(k->table, &identity, TAKE_FD(fd), path, 0, 0, 0, &k->file);
+		return fd;
+	return object_file(k->table, &identity, fd, path, 0, 0, 0, &k->file);
+}
+
+int kernel_debug_open_path(const struct kernel_debug *k, const char *path)
+{
+	bool beneath = strncmp(path, k->root, strlen(k->root)) == 0;
+	struct object_identity identity;
+	char full[PATH_MAX];
+
+	if (snprintf(full, sizeof(full), "%s%s", beneath ? "" : k->root, path) >= (int)sizeof(full))
+		return -ENAMETOOLONG;
+	return open_regular(full, &identity);
 }
 
 struct object *kernel_debug_file(struct kernel_debug *k, uint64_t now_ns)

@@ -26,6 +26,8 @@ bool kernel_debug_possible(const struct kernel_debug *k);
 bool kernel_debug_is_text(uint64_t address);
 /* The candidate at hand, or NULL; stays the callee's. Looked for anew once a while. */
 struct object *kernel_debug_file(struct kernel_debug *k, uint64_t now_ns);
+/* A file that vmlinux's debug information goes on in, by its path on the host. A descriptor or -errno. */
+int kernel_debug_open_path(const struct kernel_debug *k, const char *path);
 /* hex: of the file, as a job read it. */
 bool kernel_debug_matches(const struct kernel_debug *k, const char *hex);
 /* That file is no vmlinux of this kernel: the next candidate's turn. */

@@ -340,31 +340,46 @@ static void symwork_done(void *arg, const struct job_result *result)
 	symwork_run(s);
 }
 
+/* What may have debug files: programs, and vmlinux. */
+static bool symwork_has_debug_files(const struct symwork *w)
+{
+	return w->object->kind == OBJECT_KERNEL ||
+	       (w->object->kind == OBJECT_FILE && w->symbolizer->options.open_debug);
+}
+
+static int symwork_open_path(struct symwork *w, const char *path)
+{
+	const struct symbolizer_options *o = &w->symbolizer->options;
+	int r;
+
+	if (w->object->kind == OBJECT_KERNEL)
+		return kernel_debug_open_path(w->symbolizer->kernel_debug, path);
+	r = o->open_debug(o->open_debug_arg, w->object, path);
+	if (!w->short_names)
+		symstore_opened(w->symbolizer->store, w->cached, path, r);
+	return r;
+}
+
 static void symwork_open(void *arg, struct job *job, const struct job_open *request, const char *id)
 {
 	struct symwork *w = arg;
-	const struct symbolizer_options *o = &w->symbolizer->options;
-	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -1;
 	int r = -ENOENT;
 
-	if (o->open_debug && w->object->kind == OBJECT_FILE) {
-		/* a candidate that is not there costs no question and answer */
-		while ((r = debug_paths_next(&w->paths, request, id, w->object->name, &path)) ==
-		       0) {
-			r = o->open_debug(o->open_debug_arg, w->object, path);
-			if (!w->short_names)
-				symstore_opened(w->symbolizer->store, w->cached, path, r);
-			if (r >= 0)
-				break;
-			freep(&path);
-			path = NULL;
-		}
+	/* a candidate that is not there costs no question and answer */
+	while (fd < 0 && symwork_has_debug_files(w)) {
+		_cleanup_free_ char *path = NULL;
+
+		r = debug_paths_next(&w->paths, request, id, w->file->name, &path);
+		if (r < 0)
+			break;
+		fd = symwork_open_path(w, path);
 	}
-	if (r < 0)
+	if (fd < 0) {
 		r = symfetch_open(w, request);
-	fd = r >= 0 ? r : -1;
-	pool_opened(job, r >= 0 ? fd : r);
+		fd = r >= 0 ? r : -1;
+	}
+	pool_opened(job, fd >= 0 ? fd : r);
 }
 
 static int symwork_start(struct symwork *w, const struct job_spec *spec)

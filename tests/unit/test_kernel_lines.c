@@ -248,6 +248,51 @@ static void test_places(void **state _unused_)
 	}
 }
 
+/* The running kernel's vmlinux, whose debug information is elsewhere beneath the root. */
+static void expect_lines(const char *setup, const char *cleanup)
+{
+	struct fixture f;
+
+	sh("cd %s && %s", folder, setup);
+	once(&f);
+	assert_string_equal(f.names, "inner v.c:4 < outer v.c:8");
+	assert_int_equal(f.stats.jobs, 1);
+	assert_int_equal(f.n_failures, 0);
+	sh("cd %s && %s", folder, cleanup);
+}
+
+static void test_debug_files(void **state _unused_)
+{
+	char line[512];
+
+	/* .gnu_debuglink: beside it, and in .debug */
+	sh("cd %s && objcopy --only-keep-debug vmlinux v.debug && strip -o bare vmlinux && "
+	   "objcopy --add-gnu-debuglink=v.debug bare linked",
+	   folder);
+	expect_lines("cp linked boot/vmlinux-1.2 && cp v.debug boot/", "rm boot/*");
+	expect_lines(
+		"cp linked boot/vmlinux-1.2 && mkdir -p boot/.debug && mv v.debug boot/.debug/",
+		"rm -r boot/* boot/.debug");
+
+	/* what dwz(1) took out of it */
+	expect_lines("cp vmlinux boot/vmlinux-1.2 && cp other boot/two && cd boot && "
+		     "dwz -m common -r vmlinux-1.2 two 2>/dev/null && "
+		     "readelf -SW vmlinux-1.2 | grep -q gnu_debugaltlink && rm two",
+		     "rm boot/*");
+
+	/* .dwo files where the compiler wrote them, and all in one */
+	snprintf(line, sizeof(line),
+		 "gcc -g -gdwarf-4 -gsplit-dwarf -O2 -fno-inline-functions -fcf-protection=none "
+		 "-ffreestanding -nostdlib -static -mcmodel=kernel -fno-pic -no-pie "
+		 "-fno-reorder-functions -Wl,-Ttext=0x%llx -Wl,--build-id=0x" BUILD_ID
+		 " -o boot/vmlinux-1.2 v.c",
+		 (unsigned long long)KALLSYMS_TEXT);
+	expect_lines(
+		line,
+		"dwp -e boot/vmlinux-1.2 -o boot/vmlinux-1.2.dwp && find . -name '*.dwo' -delete");
+	expect_lines("true", "rm boot/*");
+}
+
 static void test_without(void **state _unused_)
 {
 	struct fixture f;
@@ -349,7 +394,7 @@ int main(void)
 		cmocka_unit_test(test_places),         cmocka_unit_test(test_without),
 		cmocka_unit_test(test_other_build_id), cmocka_unit_test(test_no_elf_file),
 		cmocka_unit_test(test_fast),           cmocka_unit_test(test_notes),
-		cmocka_unit_test(test_hidden),
+		cmocka_unit_test(test_hidden),         cmocka_unit_test(test_debug_files),
 	};
 
 	find_worker();
