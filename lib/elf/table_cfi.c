@@ -203,11 +203,49 @@ static bool is_coroutine_start(const struct build *b, const struct cfi_fde *fde)
 	       memcmp(code, want, sizeof(want)) == 0;
 }
 
+/* OpenSSL's bn_gather5, whose FDE says nothing but what holds at its first instruction: rsp is kept in
+ * r10 (lea (%rsp),%r10) until the last but one (lea (%r10),%rsp; repz ret). */
+static bool keeps_rsp_in_r10(const struct build *b, const struct cfi_fde *fde)
+{
+	static const uint8_t first[] = { 0x4c, 0x8d, 0x14, 0x24 };
+	static const uint8_t last[] = { 0x49, 0x8d, 0x22, 0xf3, 0xc3 };
+	uint8_t code[sizeof(last)];
+
+	return fde->program_bytes < 8 && fde->limit - fde->start >= sizeof(first) + sizeof(last) &&
+	       elf_file_read_vaddr(b->elf, fde->start, code, sizeof(first)) == 0 &&
+	       memcmp(code, first, sizeof(first)) == 0 &&
+	       elf_file_read_vaddr(b->elf, fde->limit - sizeof(last), code, sizeof(last)) == 0 &&
+	       memcmp(code, last, sizeof(last)) == 0;
+}
+
+static void r10_rows(struct build *b, const struct extent *e)
+{
+	const struct cprof_rule rule = {
+		.cfa_kind = CPROF_CFA_REG,
+		.cfa_reg = 10,
+		.ra_kind = CPROF_SAVE_CFA,
+		.bp_kind = CPROF_SAVE_SAME,
+		.cfa_off = 8,
+		.ra_off = -8,
+		.bx_kind_off = CPROF_SAVE_SAME,
+	};
+
+	table_writer_row(b->writer, e->start, 1);
+	table_writer_row(b->writer, e->start + 4, table_writer_rule(b->writer, &rule));
+	table_writer_row(b->writer, e->limit - 2, 1);
+}
+
 void table_cfi_rows(struct build *b, const struct extent *e)
 {
 	b->extent = e;
 	if (is_coroutine_start(b, extent_fde(b, e))) {
 		state_row(b, e->start, CPROF_RULE_INDEXED | CPROF_RULE_END);
+		b->n_functions++;
+		return;
+	}
+	if (e->limit == extent_fde(b, e)->limit && e->start == extent_fde(b, e)->start &&
+	    keeps_rsp_in_r10(b, extent_fde(b, e))) {
+		r10_rows(b, e);
 		b->n_functions++;
 		return;
 	}
