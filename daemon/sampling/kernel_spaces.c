@@ -18,6 +18,7 @@
 #define PAGES_PER_BIG       16
 #define BIG_BYTES           (1ULL << BIG_SHIFT)
 #define HUGE_BYTES          (1ULL << CPROF_HUGE_SHIFT)
+#define BATCH_ENTRIES       64
 #define MAX_SPACES          CPROF_MAX_PROCESSES
 #define HASH_SLOTS          (2 * MAX_SPACES)
 
@@ -29,8 +30,16 @@ struct space {
 	uint64_t n_entries;
 };
 
+/* Entries on their way into the map, or keys out of it: one system call for many. */
+struct batch {
+	uint32_t n;
+	struct cprof_mapping_key keys[BATCH_ENTRIES];
+	struct cprof_mapping_value values[BATCH_ENTRIES];
+};
+
 struct kernel_spaces {
 	struct kernel *kernel;
+	struct batch batch;
 	struct space *hash[HASH_SLOTS]; /* open addressing by id */
 	unsigned n_spaces;
 };
@@ -197,16 +206,42 @@ static struct cprof_mapping clip(const struct sampler_mapping *m, uint64_t base)
 	};
 }
 
-static int put(struct kernel *k, const struct cprof_mapping_key *key,
+/* Where one fails it is not there: not found beats wrong. */
+static int flush(struct kernel_spaces *t)
+{
+	struct batch *b = &t->batch;
+	int r = 0;
+
+	for (uint32_t done = 0; done < b->n;) {
+		uint32_t count = b->n - done;
+
+		if (bpf_map_update_batch(t->kernel->mappings_fd, b->keys + done, b->values + done,
+					 &count, NULL) == 0)
+			break;
+		r = errno == E2BIG ? -ENOSPC : -errno;
+		done += count;
+		if (done < b->n)
+			(void)bpf_map_delete_elem(t->kernel->mappings_fd, &b->keys[done]);
+		done++;
+	}
+	b->n = 0;
+	return r;
+}
+
+/* Written by the next flush(). */
+static int put(struct kernel_spaces *t, const struct cprof_mapping_key *key,
 	       const struct cprof_mapping_value *value)
 {
-	if (bpf_map_update_elem(k->mappings_fd, key, value, BPF_ANY) == 0)
-		return 0;
-	return errno == E2BIG ? -ENOSPC : -errno;
+	struct batch *b = &t->batch;
+	int r = b->n == BATCH_ENTRIES ? flush(t) : 0;
+
+	b->keys[b->n] = *key;
+	b->values[b->n++] = *value;
+	return r;
 }
 
 /* One value a page, for those that have a mapping. */
-static int put_pages(struct kernel *k, struct space *sp, uint64_t base,
+static int put_pages(struct kernel_spaces *t, struct space *sp, uint64_t base,
 		     const struct cprof_mapping *m, size_t n)
 {
 	sp->small = true;
@@ -217,7 +252,7 @@ static int put_pages(struct kernel *k, struct space *sp, uint64_t base,
 				.space = sp->id,
 			};
 			struct cprof_mapping_value value = { .m[0] = m[i] };
-			int r = put(k, &key, &value);
+			int r = put(t, &key, &value);
 
 			if (r < 0)
 				return r;
@@ -238,8 +273,8 @@ static void delete_pages(struct kernel *k, const struct space *sp, uint64_t base
 	}
 }
 
-/* Writes the entry of 64 KiB as the ranges are now. Where that fails there is none: not found beats wrong. */
-static int refresh(struct kernel *k, struct space *sp, uint64_t base)
+/* Puts the entry of 64 KiB as the ranges are now. */
+static int refresh(struct kernel_spaces *t, struct space *sp, uint64_t base)
 {
 	struct cprof_mapping_key key = { .page = base >> BIG_SHIFT, .space = sp->id };
 	struct cprof_mapping m[PAGES_PER_BIG];
@@ -252,24 +287,18 @@ static int refresh(struct kernel *k, struct space *sp, uint64_t base)
 	     i++)
 		m[n++] = clip(&sp->ranges[i], base);
 	if (sp->small)
-		delete_pages(k, sp, base);
+		delete_pages(t->kernel, sp, base);
 	if (!n) {
-		(void)bpf_map_delete_elem(k->mappings_fd, &key);
+		(void)bpf_map_delete_elem(t->kernel->mappings_fd, &key);
 		return 0;
 	}
 	if (n <= CPROF_MAPPINGS_PER_VALUE) {
 		memcpy(value.m, m, n * sizeof(*m));
-		return put(k, &key, &value);
+		return put(t, &key, &value);
 	}
 	value.more = 1;
-	r = put_pages(k, sp, base, m, n);
-	if (r >= 0)
-		r = put(k, &key, &value);
-	if (r < 0) {
-		delete_pages(k, sp, base);
-		(void)bpf_map_delete_elem(k->mappings_fd, &key);
-	}
-	return r;
+	r = put_pages(t, sp, base, m, n);
+	return put(t, &key, &value) ?: r;
 }
 
 static uint64_t big_pages(uint64_t start, uint64_t limit)
@@ -300,14 +329,14 @@ static enum region region_of(const struct space *sp, uint64_t base)
 										       : REGION_BIG;
 }
 
-static int put_huge(struct kernel *k, const struct space *sp, uint64_t base)
+static int put_huge(struct kernel_spaces *t, const struct space *sp, uint64_t base)
 {
 	const struct sampler_mapping *m = &sp->ranges[first_behind(sp, base)];
 	struct cprof_mapping_key key = { .page = CPROF_MAPPING_HUGE | base >> CPROF_HUGE_SHIFT,
 					 .space = sp->id };
 	struct cprof_mapping_value value = { .m[0] = { .bias = m->bias, .slot = m->slot } };
 
-	return put(k, &key, &value);
+	return put(t, &key, &value);
 }
 
 static void delete_huge(struct kernel *k, const struct space *sp, uint64_t base)
@@ -329,25 +358,25 @@ static void delete_bigs(struct kernel *k, const struct space *sp, uint64_t base)
 	}
 }
 
-/* Writes the entries of 2 MiB as the ranges are now; [start, limit) is what has changed in it. */
-static int refresh_region(struct kernel *k, struct space *sp, uint64_t base, enum region was,
+/* Puts the entries of 2 MiB as the ranges are now; [start, limit) is what has changed in it. */
+static int refresh_region(struct kernel_spaces *t, struct space *sp, uint64_t base, enum region was,
 			  uint64_t start, uint64_t limit)
 {
 	int r = 0;
 
 	if (region_of(sp, base) == REGION_HUGE) {
 		if (was == REGION_BIG)
-			delete_bigs(k, sp, base);
-		return put_huge(k, sp, base);
+			delete_bigs(t->kernel, sp, base);
+		return put_huge(t, sp, base);
 	}
 	if (was == REGION_HUGE) {
-		delete_huge(k, sp, base);
+		delete_huge(t->kernel, sp, base);
 		start = base;
 		limit = base + HUGE_BYTES;
 	}
 	/* to the end also when one fails: none may stay as it was */
 	for (uint64_t b = start >> BIG_SHIFT; b <= (limit - 1) >> BIG_SHIFT; b++)
-		r = refresh(k, sp, b << BIG_SHIFT) ?: r;
+		r = refresh(t, sp, b << BIG_SHIFT) ?: r;
 	return r;
 }
 
@@ -368,24 +397,25 @@ static uint8_t *note_regions(const struct space *sp, const struct sampler_mappin
 	return was;
 }
 
-static int refresh_regions(struct kernel *k, struct space *sp, const struct sampler_mapping *m,
-			   const uint8_t *was)
+static int refresh_regions(struct kernel_spaces *t, struct space *sp,
+			   const struct sampler_mapping *m, const uint8_t *was)
 {
 	int r = 0;
 
 	for (uint64_t b = region_base(m->start); b < m->limit; b += HUGE_BYTES)
-		r = refresh_region(k, sp, b, (enum region) * was++, MAX(m->start, b),
+		r = refresh_region(t, sp, b, (enum region) * was++, MAX(m->start, b),
 				   MIN(m->limit, b + HUGE_BYTES))
 			    ?: r;
-	return r;
+	return flush(t) ?: r;
 }
 
 /* After a change that failed half-way: whatever is in the map of the regions goes, or is made anew. */
-static void unmap(struct kernel *k, struct space *sp, const struct sampler_mapping *m)
+static void unmap(struct kernel_spaces *t, struct space *sp, const struct sampler_mapping *m)
 {
 	(void)cut_out(sp, m);
 	for (uint64_t b = region_base(m->start); b < m->limit; b += HUGE_BYTES)
-		(void)refresh_region(k, sp, b, REGION_HUGE, b, b + HUGE_BYTES);
+		(void)refresh_region(t, sp, b, REGION_HUGE, b, b + HUGE_BYTES);
+	(void)flush(t);
 }
 
 int sampler_mapping_add(struct sampler *s, uint32_t space, const struct sampler_mapping *mapping)
@@ -418,23 +448,52 @@ int sampler_mapping_add(struct sampler *s, uint32_t space, const struct sampler_
 	if (r < 0)
 		return r;
 	sp->n_entries += big_pages(m.start, m.limit);
-	r = refresh_regions(&s->kernel, sp, &m, was);
+	r = refresh_regions(s->spaces, sp, &m, was);
 	if (r < 0)
-		unmap(&s->kernel, sp, &m);
+		unmap(s->spaces, sp, &m);
 	return r;
 }
 
-/* The entries of a range that is no more, in a space that is on its way out, the last range first. */
-static void delete_range(struct kernel *k, struct space *sp, const struct sampler_mapping *m)
+/* What is not there is passed over. */
+static void delete_batch(struct kernel_spaces *t)
+{
+	struct batch *b = &t->batch;
+
+	for (uint32_t done = 0; done < b->n; done++) {
+		uint32_t count = b->n - done;
+
+		if (bpf_map_delete_batch(t->kernel->mappings_fd, b->keys + done, &count, NULL) == 0)
+			break;
+		done += count;
+	}
+	b->n = 0;
+}
+
+static void delete_later(struct kernel_spaces *t, const struct space *sp, uint64_t page)
+{
+	struct batch *b = &t->batch;
+
+	if (b->n > 0 && b->keys[b->n - 1].page == page)
+		return; /* of two ranges that share it */
+	if (b->n == BATCH_ENTRIES)
+		delete_batch(t);
+	b->keys[b->n++] = (struct cprof_mapping_key){ .page = page, .space = sp->id };
+}
+
+static void delete_range(struct kernel_spaces *t, const struct space *sp,
+			 const struct sampler_mapping *m)
 {
 	for (uint64_t b = m->start & ~(BIG_BYTES - 1); b < m->limit; b += BIG_BYTES) {
 		uint64_t region = region_base(b);
 
-		/* one value stood for all of it */
-		if (region >= m->start && region + HUGE_BYTES <= m->limit)
+		if (region_of(sp, region) == REGION_HUGE) {
+			delete_later(t, sp, CPROF_MAPPING_HUGE | region >> CPROF_HUGE_SHIFT);
 			b = region + HUGE_BYTES - BIG_BYTES;
-		else
-			(void)refresh(k, sp, b);
+			continue;
+		}
+		if (sp->small)
+			delete_pages(t->kernel, sp, b);
+		delete_later(t, sp, b >> BIG_SHIFT);
 	}
 }
 
@@ -445,16 +504,9 @@ int sampler_space_delete(struct sampler *s, uint32_t space)
 
 	if (!sp)
 		return 0;
-	while (sp->n_ranges) {
-		struct sampler_mapping m = sp->ranges[sp->n_ranges - 1];
-
-		for (uint64_t b = region_base(m.start); b < m.limit; b += HUGE_BYTES) {
-			if (region_of(sp, b) == REGION_HUGE)
-				delete_huge(&s->kernel, sp, b);
-		}
-		sp->n_ranges--;
-		delete_range(&s->kernel, sp, &m);
-	}
+	for (size_t i = 0; i < sp->n_ranges; i++)
+		delete_range(s->spaces, sp, &sp->ranges[i]);
+	delete_batch(s->spaces);
 	space_unhash(s->spaces, at);
 	space_free(sp);
 	return 0;

@@ -86,6 +86,34 @@ int bpf_map_delete_elem(int fd, const void *key)
 	return 0;
 }
 
+/* As the kernel's: up to the first that fails, and how many that was. */
+int bpf_map_update_batch(int fd, const void *keys, const void *values, __u32 *count,
+			 const struct bpf_map_batch_opts *opts)
+{
+	const struct cprof_mapping_key *k = keys;
+	const struct cprof_mapping_value *v = values;
+	__u32 n = *count;
+
+	assert_null(opts);
+	for (*count = 0; *count < n; (*count)++)
+		if (bpf_map_update_elem(fd, &k[*count], &v[*count], BPF_ANY) < 0)
+			return -errno;
+	return 0;
+}
+
+int bpf_map_delete_batch(int fd, const void *keys, __u32 *count,
+			 const struct bpf_map_batch_opts *opts)
+{
+	const struct cprof_mapping_key *k = keys;
+	__u32 n = *count;
+
+	assert_null(opts);
+	for (*count = 0; *count < n; (*count)++)
+		if (bpf_map_delete_elem(fd, &k[*count]) < 0)
+			return -errno;
+	return 0;
+}
+
 /* unwind_mapping() without its cache: the mapping that holds page n, or NULL. */
 static const struct cprof_mapping *look_up(unsigned n)
 {
