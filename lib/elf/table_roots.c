@@ -195,19 +195,41 @@ int table_signal_extents(struct build *b)
 	return r;
 }
 
-/* Whether the gap between two functions is a system call whose child has a stack of its own. */
-static bool is_clone_call(struct build *b, const struct extent *e, const struct extent *next)
+/* A part of the code: a read for each of some ten thousand functions would be most of a table's cost. */
+struct part {
+	uint64_t start;
+	size_t bytes;
+	uint8_t data[16384];
+};
+
+static bool part_is(struct build *b, struct part *p, uint64_t addr, const uint8_t *want, size_t n)
 {
+	uint64_t offset, follow;
+
+	if (addr < p->start || addr - p->start > p->bytes || p->bytes - (addr - p->start) < n) {
+		if (elf_file_offset(b->elf, addr, &offset, &follow) < 0)
+			return false;
+		p->start = addr;
+		p->bytes = (size_t)MIN(follow, (uint64_t)sizeof(p->data));
+		if (elf_file_read(b->elf, offset, p->data, p->bytes) < 0)
+			p->bytes = 0;
+	}
+	return p->bytes - (addr - p->start) >= n &&
+	       memcmp(p->data + (addr - p->start), want, n) == 0;
+}
+
+/* Whether the gap between two functions is a system call whose child has a stack of its own. */
+static bool is_clone_call(struct build *b, struct part *p, const struct extent *e,
+			  const struct extent *next)
+{
+	static const uint8_t call[] = { 0x0f, 0x05 };
 	const uint16_t end = CPROF_RULE_INDEXED | CPROF_RULE_END;
-	uint8_t code[2];
 
 	if (next->start == e->limit || next->start - e->limit > GAP_MAX_BYTES ||
 	    e->source != EXTENT_CFI || next->source != EXTENT_CFI)
 		return false;
-	if (elf_file_read_vaddr(b->elf, e->limit, code, sizeof(code)) < 0 || code[0] != 0x0f ||
-	    code[1] != 0x05)
-		return false;
-	return table_rule_at(b, next, next->start) == end && table_rule_at(b, e, e->limit - 1) == 1;
+	return part_is(b, p, e->limit, call, sizeof(call)) &&
+	       table_rule_at(b, next, next->start) == end && table_rule_at(b, e, e->limit - 1) == 1;
 }
 
 /*
@@ -218,12 +240,13 @@ static bool is_clone_call(struct build *b, const struct extent *e, const struct 
 int table_clone_extents(struct build *b)
 {
 	struct extent found[CLONES_MAX];
+	struct part part = {};
 	size_t n = 0;
 
 	for (size_t i = 0; i + 1 < b->extents.n && n < CLONES_MAX; i++) {
 		const struct extent *e = &b->extents.e[i];
 
-		if (is_clone_call(b, e, e + 1))
+		if (is_clone_call(b, &part, e, e + 1))
 			found[n++] = (struct extent){
 				.start = e->limit,
 				.limit = e[1].start,
