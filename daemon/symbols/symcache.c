@@ -343,6 +343,13 @@ int symcache_put(struct symcache *c, struct symcache_object *o, uint64_t address
 	return 0;
 }
 
+void symcache_expire(struct symcache_object *o, uint64_t expires_ns)
+{
+	for (size_t i = 0; i < o->n_slots; i++)
+		if (o->entries[i])
+			o->entries[i]->expires_ns = expires_ns;
+}
+
 struct symcache_info *symcache_info(struct symcache_object *o)
 {
 	return &o->info;

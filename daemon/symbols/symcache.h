@@ -42,6 +42,8 @@ const struct symcache_entry *symcache_get(const struct symcache_object *o, uint6
 int symcache_put(struct symcache *c, struct symcache_object *o, uint64_t address,
 		 enum symbols_mode mode, uint64_t expires_ns, bool synthetic,
 		 const struct symbol_line *lines, uint32_t n_lines);
+/* All that is kept of it is an answer until then only. */
+void symcache_expire(struct symcache_object *o, uint64_t expires_ns);
 
 /* What is known of an object as a whole. */
 struct symcache_info {

@@ -225,29 +225,54 @@ size_t symstore_load(struct symstore *s, struct symcache_object *cached, struct 
 	return loaded;
 }
 
-void symstore_opened(struct symstore *s, struct symcache_object *cached, const char *path, int fd)
+/* What the answers before came from is not there any more: neither are they, here and on disk. */
+static void saved_begin_anew(struct symstore *s, struct symsaved *v)
+{
+	saved_forget_debug(v);
+	saved_unmap(v);
+	blob_cache_remove(s->blobs, &v->identity);
+	v->n_new = 0;
+	v->off = false;
+	s->stats.stale++;
+}
+
+static const struct debug_file *saved_find_debug(const struct symsaved *v, const char *path)
+{
+	for (size_t i = 0; i < v->n_debug; i++)
+		if (strcmp(v->debug[i].path, path) == 0)
+			return &v->debug[i];
+	return NULL;
+}
+
+bool symstore_opened(struct symstore *s, struct symcache_object *cached, const char *path, int fd)
 {
 	struct symsaved *v = s ? *symcache_saved(cached) : NULL;
 	struct object_identity identity = { 0 };
+	const struct debug_file *d;
+	bool changed;
 
-	if (!v || v->off)
-		return;
+	if (!v)
+		return false;
 	if (fd >= 0 && object_identify(fd, &identity) < 0) {
 		v->off = true;
-		return;
+		return false;
 	}
-	for (size_t i = 0; i < v->n_debug; i++) {
-		const struct debug_file *d = &v->debug[i];
-
-		if (strcmp(d->path, path) != 0)
-			continue;
-		/* it has come, gone or changed since the first answers */
-		v->off = d->present != (fd >= 0) || !same_identity(&d->identity, &identity);
-		return;
+	d = saved_find_debug(v, path);
+	if (d && d->present == (fd >= 0) && same_identity(&d->identity, &identity))
+		return false;
+	if (d && fd < 0) {
+		/* or the process is gone, beneath whose root it was */
+		v->off = true;
+		return false;
 	}
-	v->off = saved_add_debug(v, path, fd >= 0, &identity) < 0;
-	if (!v->off)
+	changed = d != NULL;
+	if (changed)
+		saved_begin_anew(s, v);
+	if (!v->off) {
+		v->off = saved_add_debug(v, path, fd >= 0, &identity) < 0;
 		symcache_charge(s->cache, cached, sizeof(*v->debug) + strlen(path) + 1);
+	}
+	return changed;
 }
 
 /* A file in the making. */

@@ -37,7 +37,8 @@ void symstore_stats(const struct symstore *s, struct symstore_stats *ret);
 /* Puts into the cache what is kept of these addresses; how many. s may be NULL here and below. */
 size_t symstore_load(struct symstore *s, struct symcache_object *cached, struct object *object,
 		     enum symbols_mode mode, const uint64_t *addresses, size_t n);
-/* A place where a debug file was looked for: fd, or a negative errno. */
-void symstore_opened(struct symstore *s, struct symcache_object *cached, const char *path, int fd);
+/* A place where a debug file was looked for: fd, or a negative errno. True: it has come or changed since
+ * the answers that are kept, which are then forgotten here; those in the cache are the caller's to expire. */
+bool symstore_opened(struct symstore *s, struct symcache_object *cached, const char *path, int fd);
 /* n answers are new in the cache. */
 void symstore_added(struct symstore *s, struct symcache_object *cached, size_t n);

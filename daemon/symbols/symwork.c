@@ -347,6 +347,19 @@ static bool symwork_has_debug_files(const struct symwork *w)
 	       (w->object->kind == OBJECT_FILE && w->symbolizer->options.open_debug);
 }
 
+/* Names of two versions of a debug file are not for one profile: those of the old one are asked for
+ * again. One that changes all the time is not waited for. */
+static void symwork_expire(struct symwork *w)
+{
+	struct symbolizer *s = w->symbolizer;
+	bool again = w->expiries++ < WORK_MAX_RETRIES;
+	struct symcache_object *other = symcache_find(s->cache, symbols_key(w->object, true));
+
+	symcache_expire(w->cached, again ? 1 : symbolizer_now_ns(s) + WORK_CHANGING_NS);
+	if (other)
+		symcache_expire(other, 1);
+}
+
 static int symwork_open_path(struct symwork *w, const char *path)
 {
 	const struct symbolizer_options *o = &w->symbolizer->options;
@@ -355,8 +368,8 @@ static int symwork_open_path(struct symwork *w, const char *path)
 	if (w->object->kind == OBJECT_KERNEL)
 		return kernel_debug_open_path(w->symbolizer->kernel_debug, path);
 	r = o->open_debug(o->open_debug_arg, w->object, path);
-	if (!w->short_names)
-		symstore_opened(w->symbolizer->store, w->cached, path, r);
+	if (!w->short_names && symstore_opened(w->symbolizer->store, w->cached, path, r))
+		symwork_expire(w);
 	return r;
 }
 

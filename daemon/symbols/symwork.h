@@ -19,6 +19,7 @@
 #define WORK_MAX_OFFSETS      65536U /* of one job */
 #define WORK_MAX_ANSWER_BYTES (64U << 20)
 #define WORK_MAX_RETRIES      2
+#define WORK_CHANGING_NS      (1000 * NSEC_PER_MSEC) /* for names of a debug file that keeps changing */
 #define WORK_RETRY_NS         (50 * NSEC_PER_MSEC)
 
 struct symwork;
@@ -61,6 +62,7 @@ struct symwork {
 	enum symbols_mode mode;
 	bool short_names;
 	unsigned retries;
+	unsigned expiries; /* because of debug files that had changed */
 	struct debug_paths paths;
 	/* symfetch.c */
 	unsigned

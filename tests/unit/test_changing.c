@@ -37,7 +37,7 @@ struct fixture {
 	/* what happens when the worker asks, and how often */
 	const char *change;
 	unsigned n_changes;
-	bool opens_dwo;
+	bool opens_dwo, opens_debug;
 	char names[2][128]; /* program's, other's */
 	char failure[256];
 	unsigned n_failures;
@@ -75,6 +75,16 @@ static int group_teardown(void **state _unused_)
 	return 0;
 }
 
+static int open_in_folder(const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 /* Of a program in two parts the first one's entries are read when the second one's are asked for. */
 static int on_open_dwo(struct fixture *f, const char *path)
 {
@@ -93,6 +103,8 @@ static int on_open(void *arg, struct object *object, const char *path)
 {
 	struct fixture *f = arg;
 
+	if (f->opens_debug)
+		return strstr(path, "/.build-id/") ? open_in_folder("debug") : -ENOENT;
 	if (f->opens_dwo)
 		return strstr(path, "/pair-") ? on_open_dwo(f, path) : -ENOENT;
 	if (object == f->program && f->n_changes > 0) {
@@ -126,13 +138,18 @@ static void start(struct fixture *f, const char *change, unsigned n_changes)
 		.memory_bytes = 256 << 20,
 		.timeout_ns = 60 * NSEC_PER_SEC,
 	};
+	char names[128];
 	struct symbolizer_options options = {
 		.memory_bytes = 1 << 20,
+		.store_folder = names,
+		.store_bytes = 1 << 20,
 		.open_debug = on_open,
 		.open_debug_arg = f,
 	};
 
 	*f = (struct fixture){ .change = change, .n_changes = n_changes };
+	snprintf(names, sizeof(names), "%s/names", folder);
+	sh("rm -rf %s", names);
 	sh("cd %s && cp -p old program", folder);
 	assert_true(sd_event_new(&f->event) >= 0);
 	assert_int_equal(pool_new(&f->pool, f->event, &pool), 0);
@@ -329,6 +346,65 @@ static void test_split(void **state _unused_)
 	expect_pair(&f, 4, "first ", "second ");
 }
 
+/* Both functions of the program `bare`; `delta`: how far in. */
+static void ask_bare(struct fixture *f, uint64_t first, uint64_t second)
+{
+	struct frame frames[] = {
+		{ .object = f->program, .address = address - 0x400000 + first },
+		{ .object = f->program, .address = address - 0x400000 + 16 + second },
+	};
+
+	ask_frames(f, frames);
+}
+
+static void expect_bare(struct fixture *f, const char *first, const char *second, unsigned jobs)
+{
+	struct symbolizer_stats symbols;
+
+	assert_string_equal(f->names[0], first);
+	assert_string_equal(f->names[1], second);
+	symbolizer_stats(f->symbolizer, &symbols);
+	assert_int_equal(symbols.jobs, jobs);
+	assert_int_equal(f->n_failures, 0);
+}
+
+/* A debug file that comes, is replaced and goes while names of it are kept: those of two versions are
+ * never in one answer. */
+static void test_debug_file(void **state _unused_)
+{
+	struct fixture f;
+
+	start(&f, "", 0);
+	sh("cd %s && sed 's/first/prime/' first.c >prime.c && "
+	   "for v in 'v1 first.c -efirst' 'v2 prime.c -eprime'; do set -- $v && "
+	   "gcc -g -O2 -ffreestanding -nostdlib -static -no-pie -Wl,-Ttext=0x401000 "
+	   "-Wl,--build-id=0x1234567890 -Wl,$3 -o $1 $2 second.c || exit 1; done && "
+	   "strip --strip-debug -o bare v1",
+	   folder);
+	f.opens_debug = true;
+	object_unref(f.program);
+	f.program = object_of(&f, "bare");
+	ask_bare(&f, 0, 0);
+	expect_bare(&f, "first ", "second ", 1);
+
+	/* what was answered before is asked for again along with what was not */
+	sh("cd %s && cp v1 debug", folder);
+	ask_bare(&f, 0, 1);
+	expect_bare(&f, "first first.c", "second second.c", 3);
+	ask_bare(&f, 0, 1);
+	expect_bare(&f, "first first.c", "second second.c", 3);
+
+	sh("cd %s && cp v2 d && mv d debug", folder);
+	ask_bare(&f, 0, 2);
+	expect_bare(&f, "prime prime.c", "second second.c", 5);
+
+	sh("cd %s && rm debug", folder);
+	/* gone, perhaps with the process beneath whose root it was: what is known of it stands */
+	ask_bare(&f, 0, 3);
+	expect_bare(&f, "prime prime.c", "second ", 6);
+	stop(&f);
+}
+
 /* Too large to be mapped: its symbols are read all the same. */
 static void test_large(void **state _unused_)
 {
@@ -349,9 +425,9 @@ static void test_large(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_truncated), cmocka_unit_test(test_rewritten),
-		cmocka_unit_test(test_replaced),  cmocka_unit_test(test_split),
-		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_truncated),  cmocka_unit_test(test_rewritten),
+		cmocka_unit_test(test_replaced),   cmocka_unit_test(test_split),
+		cmocka_unit_test(test_debug_file), cmocka_unit_test(test_large),
 	};
 
 	find_worker();
