@@ -54,6 +54,8 @@ struct sideband {
 	size_t n_cpus;
 	int poll_fd; /* an epoll of all rings, so that one change pauses all */
 	sd_event_source *io, *pause, *timer;
+	unsigned n_waking,
+		n_tasks; /* of a drain: what may have woken us, forks and exits among it */
 	struct records_counts counts;
 	struct sideband_stats stats;
 	_Alignas(8) uint8_t whole[EVENTS][RECORDS_WHOLE_BYTES];
@@ -128,7 +130,7 @@ static enum kind oldest(struct sideband *s, struct cpu *c)
 static void drain(struct cpu *c, uint64_t now)
 {
 	struct sideband *s = c->owner;
-	unsigned n_waking = 0;
+	unsigned n_waking = 0, n_tasks = 0;
 	enum kind kind;
 
 	for (kind = EVENTS; kind-- > 0;)
@@ -140,11 +142,15 @@ static void drain(struct cpu *c, uint64_t now)
 		if (is_used(kind, e)) {
 			s->stats.records++;
 			s->fn(s->arg, e);
+		} else {
+			n_tasks++;
 		}
 		records_next(&c->records[kind]);
 	}
 	for (kind = 0; kind < EVENTS; kind++)
 		records_end(&c->records[kind]);
+	s->n_waking += n_waking;
+	s->n_tasks += n_tasks;
 	follow_flood(c, n_waking, now);
 }
 
@@ -152,6 +158,7 @@ void sideband_drain(struct sideband *s)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
+	s->n_waking = s->n_tasks = 0;
 	for (size_t i = 0; i < s->n_cpus; i++)
 		drain(s->cpus[i], now);
 }
@@ -175,6 +182,9 @@ static int on_rings(sd_event_source *source, int fd _unused_, uint32_t revents _
 	struct sideband *s = arg;
 
 	sideband_drain(s);
+	/* a fork or an exit: nothing need be read together with it */
+	if (s->n_waking > 0 && s->n_tasks == s->n_waking && !any_flooded(s))
+		return 0;
 	sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	return pause_for(s, PAUSE_USEC);
 }
@@ -189,11 +199,15 @@ static int on_pause(sd_event_source *source _unused_, uint64_t usec _unused_, vo
 	return any_flooded(s) ? pause_for(s, FLOOD_USEC) : 0;
 }
 
+/* A record of a mapping has 104 bytes at least and always wakes; one of a fork or exit has 56, and every other
+ * of them does. */
+#define MAPS_WATERMARK 103
+
 static const struct {
 	uint32_t bytes, watermark; /* bytes: a power of two */
 } ring_of[EVENTS] = {
 	[EVENT_TASKS] = { 256 * 1024, 64 * 1024 },
-	[EVENT_MAPS] = { 256 * 1024, 1 },
+	[EVENT_MAPS] = { 256 * 1024, MAPS_WATERMARK },
 	[EVENT_QUIET] = { 512 * 1024, 128 * 1024 },
 };
 

@@ -5,7 +5,8 @@
  * The side-band's perf events: software events that never count on every online CPU, whose rings carry
  * the records of all processes. A new executable mapping wakes the event loop at once, what follows
  * within half a millisecond is read together, and a flood of them (over 64 records in 10 ms on one CPU)
- * is read once a millisecond without waking anybody. All other records are read with the mappings, by
+ * is read once a millisecond without waking anybody. Every other fork or exit wakes as well, since perf gives
+ * them along. All other records are read with the mappings, by
  * sideband_drain(), or when a quarter of their ring is full. CPUs that come and go are followed once a
  * second.
  *
