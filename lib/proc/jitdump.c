@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "jit.h"
+#include "text.h"
 
 #define JITDUMP_MAGIC        0x4A695444U
 #define JITDUMP_FLAG_TSC     1ULL /* times are the processor's own: they say nothing here */
@@ -224,7 +225,16 @@ static bool jitdump_is_v8(const char *name)
 			strncmp(name, "Function:", 9) == 0);
 }
 
-/* The entry that the address belongs to: the last one at or before it. */
+/* V8 has written records whose names and addresses are what happened to be in memory. */
+static bool jitdump_is_path(const char *s)
+{
+	for (const char *c = s; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return false;
+	return text_is_utf8(s, strlen(s));
+}
+
+/* The entry that the address belongs to: the last one at or before it. A record that is broken says nothing. */
 static int jitdump_lines(struct jitdump *d, struct jit_found *f, uint64_t address)
 {
 	uint64_t bytes = MIN(f->debug_bytes, (uint64_t)JIT_MAX_DEBUG_BYTES);
@@ -251,8 +261,13 @@ static int jitdump_lines(struct jitdump *d, struct jit_found *f, uint64_t addres
 		if (!nul)
 			break;
 		/* "\xff": the file of the entry before */
-		if (strcmp(p, "\xff") != 0)
+		if (strcmp(p, "\xff") != 0) {
+			if (!jitdump_is_path(p)) {
+				f->line = 0;
+				return 0;
+			}
 			file = p;
+		}
 		p = nul + 1;
 		if (e.addr - shift <= address && (!best || e.addr >= best_addr)) {
 			best = file;

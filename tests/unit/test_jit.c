@@ -209,7 +209,8 @@ static void dump_move(struct buf *b, uint64_t time, uint64_t from, uint64_t to, 
 	put64(b, index);
 }
 
-static void dump_debug(struct buf *b, uint64_t addr, uint64_t shift)
+/* last: three bytes, the file of the third entry. */
+static void dump_debug(struct buf *b, uint64_t addr, uint64_t shift, const char *last)
 {
 	put32(b, 2);
 	put32(b, 16 + 16 + 3 * 16 + 4 + 2 + 4);
@@ -227,14 +228,13 @@ static void dump_debug(struct buf *b, uint64_t addr, uint64_t shift)
 	put64(b, addr + shift + 8);
 	put32(b, 90);
 	put32(b, 0);
-	buf_append(b, "b.c", 4);
+	buf_append(b, last, 4);
 }
 
 static void test_jitdump(void **state)
 {
-	static const uint64_t addresses[] = {
-		0x1000, 0x1005, 0x100f, 0x2000, 0x3008, 0x4000, 0x5004
-	};
+	static const uint64_t addresses[] = { 0x1000, 0x1005, 0x100f, 0x2000,
+					      0x3008, 0x4000, 0x5004, 0x6000 };
 	_cleanup_(buf_done) struct buf b = BUF_INIT(1 << 20);
 	struct jit_request q = { .parent_map_fd = -1,
 				 .map_fd = -1,
@@ -245,7 +245,7 @@ static void test_jitdump(void **state)
 
 	(void)state;
 	dump_header(&b, 0);
-	dump_debug(&b, 0x1000, 0);
+	dump_debug(&b, 0x1000, 0, "b.c");
 	dump_load(&b, 100, 0x1000, 16, 1, "early");
 	dump_load(&b, 200, 0x1000, 16, 2, "late");
 	dump_load(&b, 300, 0x2000, 16, 3, "after");
@@ -253,8 +253,10 @@ static void test_jitdump(void **state)
 	put32(&b, 77); /* a kind of the future */
 	put32(&b, 16);
 	put64(&b, 0);
-	dump_debug(&b, 0x5000, 0x40);
+	dump_debug(&b, 0x5000, 0x40, "b.c");
 	dump_load(&b, 100, 0x5000, 16, 5, "JS:*f a.js:1:1");
+	dump_debug(&b, 0x6000, 0, "\x03\xd1\xb6");
+	dump_load(&b, 100, 0x6000, 16, 6, "broken");
 	put32(&b, 0); /* cut short */
 	put32(&b, 4000);
 	q.dump_fd = file_of(b.data, b.size);
@@ -266,6 +268,7 @@ static void test_jitdump(void **state)
 	expect(&r, "early", "", 0, 0); /* moved */
 	expect(&r, NULL, "", 0, 0);
 	expect(&r, "JS:*f a.js:1:1", "a.c", 11, 1); /* V8's shift */
+	expect(&r, "broken", "", 0, 0); /* where one name is none, no line is believed */
 	buf_done(&r.answer);
 
 	q.until_ns = 250;
