@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
+#include "cleanup.h"
 #include "clock.h"
 #include "config.h"
 #include "cprof/api.h"
@@ -19,6 +22,7 @@
 
 #define STATE_DIR       "/var/lib/cprofd"
 #define PRINT_MAX_BYTES (1U << 20)
+#define STATE_WAIT_NS   (5 * NSEC_PER_SEC)
 
 static const char usage[] =
 	"usage: cprofd [--config FILE] [--socket PATH] [--state-dir DIR] [--listen ADDR:PORT] "
@@ -285,12 +289,34 @@ static void engine_options_from(const struct arguments *a, const struct config *
 	}
 }
 
+/* Two daemons would store all time twice. One that has just been killed still has its hand on the folder for a
+ * moment. Returns a descriptor that holds it, -1 where nothing is kept. */
+static int hold_state_dir(const char *path)
+{
+	_cleanup_close_ int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	uint64_t give_up_ns = clock_ns(CLOCK_MONOTONIC) + STATE_WAIT_NS;
+
+	if (fd < 0)
+		return -1;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+		if (clock_ns(CLOCK_MONOTONIC) > give_up_ns) {
+			log_error("%s: another cprofd keeps its profiles there: end that one, or "
+				  "give this one another --state-dir",
+				  path);
+			return -EBUSY;
+		}
+		usleep(50000);
+	}
+	return TAKE_FD(fd);
+}
+
 DEFINE_CLEANUP(struct engine *, engine_free);
 
 static int run(const struct arguments *a, struct config *config)
 {
 	_cleanup_(engine_freep) struct engine *engine = NULL;
 	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
+	_cleanup_close_ int state_fd = -1;
 	struct program program = { .arguments = a, .config = config };
 	struct engine_options options;
 	int r;
@@ -302,6 +328,9 @@ static int run(const struct arguments *a, struct config *config)
 	if (r < 0)
 		return r;
 	engine_options_from(a, config, &options);
+	state_fd = hold_state_dir(options.state_dir);
+	if (state_fd == -EBUSY)
+		return state_fd;
 	r = engine_new(&engine, event, &options);
 	if (r < 0)
 		return r;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the store of a running daemon survives: kills, full disks, damaged files and indices.
 
+bats_require_minimum_version 1.5.0
 load common.bash
 
 setup()
@@ -186,4 +187,16 @@ snapshot()
         api /api/v1/windows | jq -e --arg f "$first" '[.[].id] | index($f) | not' >/dev/null && break
     done
     "$CTL" status --json | jq -e '.store.bytes <= 1048576 and .store.max_bytes == 1048576'
+}
+
+@test "a state directory has one daemon" {
+    start_daemon --config conf
+    run -1 "$BUILD/cprofd" --config conf --socket "$RUN/second" --state-dir "$RUN/state"
+    grep -q 'another cprofd keeps its profiles there' <<<"$output"
+    [ ! -e "$RUN/second" ]
+    "$CTL" version
+    # the folder of one that was killed is free
+    kill -9 "$DAEMON"
+    wait "$DAEMON" || true
+    again
 }
