@@ -203,6 +203,13 @@ static uint64_t on_kernel_address(void *arg, uint64_t ip)
 	return symbolizer_kernel_link_address(e->symbolizer, ip);
 }
 
+static bool on_kernel_entry(void *arg, uint64_t ip)
+{
+	struct engine *e = arg;
+
+	return symbolizer_kernel_entry(e->symbolizer, ip);
+}
+
 static int engine_new_tracker(struct engine *e)
 {
 	uint64_t memory = e->options.config->budget.memory_bytes;
@@ -217,6 +224,7 @@ static int engine_new_tracker(struct engine *e)
 		.sample = on_sample,
 		.advanced = on_advanced,
 		.kernel_address = on_kernel_address,
+		.kernel_entry = on_kernel_entry,
 		.arg = e,
 		.kernel_arg = e,
 	};

@@ -453,6 +453,11 @@ uint64_t symbolizer_kernel_link_address(struct symbolizer *s, uint64_t ip)
 	return kernel_names_encode(s->kernel, ip, symbolizer_now_ns(s));
 }
 
+bool symbolizer_kernel_entry(const struct symbolizer *s, uint64_t ip)
+{
+	return kallsyms_is_entry(kernel_names_table(s->kernel), ip);
+}
+
 bool symbolizer_kernel_names(struct symbolizer *s)
 {
 	return !kallsyms_hidden(kernel_names_table(s->kernel));

@@ -92,6 +92,8 @@ void symbolizer_fetched(struct symbolizer *s, const uint8_t *build_id, size_t by
 
 /* Kernel addresses: raw instruction pointer → link-time one, slide removed. */
 uint64_t symbolizer_kernel_link_address(struct symbolizer *s, uint64_t ip);
+/* kallsyms_is_entry() */
+bool symbolizer_kernel_entry(const struct symbolizer *s, uint64_t ip);
 /* False when kptr_restrict or a missing capability hides kallsyms: the frames read
  * `[kernel+0x...]` and status says so. */
 bool symbolizer_kernel_names(struct symbolizer *s);

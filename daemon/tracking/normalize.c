@@ -102,9 +102,11 @@ uint64_t normalize_user_ip(uint64_t ip, size_t i, unsigned flags)
 	return exact || ip == 0 ? ip : ip - 1;
 }
 
-static struct frame kernel_frame(const struct normalizer *n, uint64_t ip, size_t i)
+static struct frame kernel_frame(const struct normalizer *n, const __u64 *ips, size_t i)
 {
-	if (i > 0)
+	uint64_t ip = ips[i];
+
+	if (i > 0 && !(n->o.kernel_entry && n->o.kernel_entry(n->o.kernel_arg, ips[i - 1])))
 		ip--;
 	return (struct frame){ n->kernel, n->o.kernel_address
 						  ? n->o.kernel_address(n->o.kernel_arg, ip)
@@ -141,7 +143,7 @@ size_t normalize(struct normalizer *n, const struct cprof_sample *r, const uint6
 	size_t count = 0;
 
 	for (size_t i = 0; i < r->n_kernel; i++)
-		frames[count++] = kernel_frame(n, kernel[i], i);
+		frames[count++] = kernel_frame(n, kernel, i);
 	if (r->flags & CPROF_SAMPLE_KERNEL_CUT)
 		frames[count++] = (struct frame){ n->kernel_cut, 0 };
 	*ret_n_kernel = count;

@@ -19,6 +19,8 @@ struct normalizer;
 struct normalizer_options {
 	/* raw kernel address to link-time one; NULL: left as it is */
 	uint64_t (*kernel_address)(void *arg, uint64_t ip);
+	/* what lies below such a frame was interrupted, and did not call; NULL: none is one */
+	bool (*kernel_entry)(void *arg, uint64_t ip);
 	void *kernel_arg;
 	/* a user frame lies in this source's object; may be NULL */
 	void (*used)(void *arg, struct source *source);

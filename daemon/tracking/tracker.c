@@ -154,6 +154,7 @@ static int parts_new(struct tracker *t, sd_event *event)
 	};
 	struct normalizer_options no = {
 		.kernel_address = t->o.kernel_address,
+		.kernel_entry = t->o.kernel_entry,
 		.kernel_arg = t->o.kernel_arg,
 		.used = on_used,
 		.used_arg = t,

@@ -41,6 +41,8 @@ struct tracker_options {
 	/* A kernel instruction pointer as it is to appear in frames (symbolizer_kernel_link_address);
 	 * NULL: as it is. */
 	uint64_t (*kernel_address)(void *arg, uint64_t ip);
+	/* symbolizer_kernel_entry; NULL: none is one */
+	bool (*kernel_entry)(void *arg, uint64_t ip);
 	void *kernel_arg;
 	/* The worker's program, where Java programs without a map are asked for one: attacher.h. NULL:
 	 * they are not. */

@@ -157,6 +157,11 @@ uint64_t kallsyms_encode(struct kallsyms *k, uint64_t ip, bool *ret_listed)
 	return address;
 }
 
+bool kallsyms_is_entry(const struct kallsyms *k, uint64_t ip)
+{
+	return ip >= k->table.entry && ip < k->table.entry_limit;
+}
+
 static const struct kallsyms_region *kallsyms_region_of(const struct kallsyms *k, uint64_t address)
 {
 	size_t low = 0, high = k->n_regions;

@@ -53,6 +53,10 @@ int kallsyms_load(struct kallsyms *k, FILE *file);
  * true within vmlinux, where reading it anew brings nothing, and with hidden addresses. */
 uint64_t kallsyms_encode(struct kallsyms *k, uint64_t ip, bool *ret_listed);
 
+/* Whether an instruction pointer lies in the code that interrupts and exceptions enter by: it has not been called by
+ * the frame below it. False where kallsyms does not tell. */
+bool kallsyms_is_entry(const struct kallsyms *k, uint64_t ip);
+
 /*
  * The name of an encoded address: "schedule", "nft_do_chain [nf_tables]", "bpf_prog_6deef7357e7b4530_f [bpf]",
  * and where there is none "[kernel+0xffffffff81000123]" or "[nf_tables+0x123]". Raw bytes. True when it is a name.

@@ -111,6 +111,24 @@ static int kallsyms_add_text(struct kallsyms_reader *r, const struct kallsyms_li
 	return 0;
 }
 
+/* Where parts of vmlinux begin and end. */
+static void kallsyms_add_bound(struct kallsyms_reader *r, const struct kallsyms_line *line)
+{
+	struct kallsyms_table *t = r->table;
+	const struct {
+		const char *name;
+		uint64_t *address;
+	} bounds[] = { { "_text", &t->text },
+		       { "_stext", &r->stext },
+		       { "_end", &t->text_limit },
+		       { "__entry_text_start", &t->entry },
+		       { "__entry_text_end", &t->entry_limit } };
+
+	for (size_t i = 0; line->name[0] == '_' && i < ARRAY_SIZE(bounds); i++)
+		if (strcmp(line->name, bounds[i].name) == 0)
+			*bounds[i].address = line->address;
+}
+
 static void kallsyms_add(struct kallsyms_reader *r, const struct kallsyms_line *line)
 {
 	struct kallsyms_table *t = r->table;
@@ -125,12 +143,7 @@ static void kallsyms_add(struct kallsyms_reader *r, const struct kallsyms_line *
 	if (line->address < 1ULL << 63)
 		return;
 	if (!line->module[0]) {
-		if (strcmp(line->name, "_text") == 0)
-			t->text = line->address;
-		else if (strcmp(line->name, "_stext") == 0)
-			r->stext = line->address;
-		else if (strcmp(line->name, "_end") == 0)
-			t->text_limit = line->address;
+		kallsyms_add_bound(r, line);
 		if (text)
 			r->end = MAX(r->end, line->address + LAST_BYTES);
 	}

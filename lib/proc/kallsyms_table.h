@@ -30,7 +30,8 @@ struct kallsyms_table {
 	struct kallsyms_module *modules; /* by first_name */
 	size_t n_modules;
 	uint64_t base;
-	uint64_t text, text_limit; /* vmlinux; text 0 unknown */
+	uint64_t text, text_limit;   /* vmlinux; text 0 unknown */
+	uint64_t entry, entry_limit; /* that interrupts and exceptions enter by; 0 unknown */
 	bool hidden;
 	uint64_t dropped;
 };

@@ -100,10 +100,13 @@ static int group_setup(void **state _unused_)
 	assert_true(entry_address > outer_address);
 	sh("printf '%llx T _text\\n%llx T outer\\n%llx T entry\\n%llx T within_entry\\n%llx T "
 	   "_etext\\n"
+	   "%llx T __entry_text_start\\n%llx T __entry_text_end\\n"
 	   "%llx T _end\\n%llx t modf\\t[mod]\\n' > %s/kallsyms",
 	   (unsigned long long)(KALLSYMS_TEXT + SLIDE), (unsigned long long)(outer_address + SLIDE),
 	   (unsigned long long)(entry_address + SLIDE),
 	   (unsigned long long)(entry_address + 1 + SLIDE),
+	   (unsigned long long)(KALLSYMS_TEXT + SLIDE + 0x1000),
+	   (unsigned long long)(entry_address + SLIDE),
 	   (unsigned long long)(KALLSYMS_TEXT + SLIDE + 0x1000),
 	   (unsigned long long)(KALLSYMS_TEXT + SLIDE + 0x1000), 0xffffffffc0123000ULL, folder);
 	write_notes(BUILD_ID);
@@ -304,6 +307,19 @@ static void test_without(void **state _unused_)
 	assert_int_equal(f.n_failures, 0);
 }
 
+/* What interrupts enter by, from kallsyms. */
+static void test_entry(void **state _unused_)
+{
+	struct fixture f;
+
+	start(&f);
+	assert_true(symbolizer_kernel_entry(f.symbolizer, entry_address + SLIDE));
+	assert_true(symbolizer_kernel_entry(f.symbolizer, KALLSYMS_TEXT + SLIDE + 0xfff));
+	assert_false(symbolizer_kernel_entry(f.symbolizer, KALLSYMS_TEXT + SLIDE + 0x1000));
+	assert_false(symbolizer_kernel_entry(f.symbolizer, outer_address + SLIDE));
+	stop(&f);
+}
+
 static void test_other_build_id(void **state _unused_)
 {
 	struct fixture f;
@@ -391,10 +407,11 @@ static void test_hidden(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_places),         cmocka_unit_test(test_without),
-		cmocka_unit_test(test_other_build_id), cmocka_unit_test(test_no_elf_file),
-		cmocka_unit_test(test_fast),           cmocka_unit_test(test_notes),
-		cmocka_unit_test(test_hidden),         cmocka_unit_test(test_debug_files),
+		cmocka_unit_test(test_places),      cmocka_unit_test(test_without),
+		cmocka_unit_test(test_entry),       cmocka_unit_test(test_other_build_id),
+		cmocka_unit_test(test_no_elf_file), cmocka_unit_test(test_fast),
+		cmocka_unit_test(test_notes),       cmocka_unit_test(test_hidden),
+		cmocka_unit_test(test_debug_files),
 	};
 
 	find_worker();

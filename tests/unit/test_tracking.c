@@ -304,6 +304,11 @@ static void test_records(void **state)
 	assert_int_equal(sideband_parse(&r, sizeof(r), &e), -EBADMSG);
 }
 
+static bool is_entry(void *arg _unused_, uint64_t ip)
+{
+	return ip == 100;
+}
+
 static void test_normalize(void **state)
 {
 	struct {
@@ -337,6 +342,12 @@ static void test_normalize(void **state)
 	assert_int_equal(f[4].address, 0x6fff);
 	assert_int_equal(f[4].object->kind, OBJECT_UNKNOWN);
 	assert_string_equal(f[5].object->name, "[truncated: JIT]");
+	/* an interrupted instruction is not behind a call */
+	o.kernel_entry = is_entry;
+	n = normalizer_free(n);
+	assert_return_code(normalizer_new(&n, w.objects, &o), 0);
+	normalize(n, &r.s, NULL, 0, CPROF_END_COMPLETE, s, f, &kernel);
+	assert_int_equal(f[1].address, 200);
 	r.s.flags = CPROF_SAMPLE_SYSCALL;
 	normalize(n, &r.s, NULL, 0, CPROF_END_COMPLETE, s, f, &kernel);
 	assert_int_equal(f[2].object->kind, OBJECT_UNKNOWN);
