@@ -57,6 +57,7 @@ int save_capture(struct remote *c, const struct capture_options *o, struct outpu
 		.progress = p,
 		.profile = profile,
 		.file = output_name(out),
+		.private_daemon = daemon_pid(c->daemon) > 0,
 	});
 	return 0;
 }

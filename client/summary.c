@@ -9,6 +9,7 @@
 
 #define SUMMARY_ROWS       10
 #define SUMMARY_IDLE_SHARE 0.05
+#define SUMMARY_FASTER_HZ  10000
 
 static double summary_cpu_seconds(const struct remote_progress *p)
 {
@@ -42,6 +43,27 @@ static void summary_cpu(const struct summary *s)
 		say("         it mostly waits, which a CPU profile does not show");
 }
 
+/* A profile's own table fills with samples that are its; the others are lost before anybody knows whose they are. */
+static bool summary_is_own(const struct remote_loss *loss)
+{
+	return strcmp(loss->name, "aggregate full") == 0;
+}
+
+static void summary_losses(const struct summary *s, struct buf *line, bool own)
+{
+	const struct remote_progress *p = s->progress;
+	const char *before = own ? ", " : "; of the whole machine ";
+	char count[32];
+
+	for (size_t i = 0; i < p->n_lost; i++) {
+		if ((summary_is_own(&p->lost[i]) || summary_system_wide(s->options)) != own)
+			continue;
+		human_count(count, sizeof(count), p->lost[i].count);
+		buf_printf(line, "%s%s lost (%s)", before, count, p->lost[i].name);
+		before = ", ";
+	}
+}
+
 static void summary_samples(const struct summary *s)
 {
 	const struct remote_progress *p = s->progress;
@@ -55,48 +77,92 @@ static void summary_samples(const struct summary *s)
 	human_count(count, sizeof(count), p->samples);
 	buf_printf(&line, "%s taken", count);
 
-	for (size_t i = 0; i < p->n_lost; i++) {
-		human_count(count, sizeof(count), p->lost[i].count);
-		buf_printf(&line, ", %s lost (%s)", count, p->lost[i].name);
-	}
+	summary_losses(s, &line, true);
 	if (p->not_permitted) {
 		human_count(count, sizeof(count), p->not_permitted);
 		buf_printf(&line, ", %s not permitted", count);
 	}
 	if (p->truncated && p->samples) {
+		double share = (double)p->truncated * 100 / (double)p->samples;
+
 		human_count(count, sizeof(count), p->truncated);
-		buf_printf(&line, ", %s cut short (%.2g %%)", count,
-			   (double)p->truncated * 100 / (double)p->samples);
+		buf_printf(&line,
+			   share < 10 ? ", %s cut short (%.2g %%)" : ", %s cut short (%.0f %%)",
+			   count, MAX(share, 0.01));
 	}
+	summary_losses(s, &line, false);
 	say("samples  %s", line.data ? line.data : "");
+}
+
+/* Why a command left no sample: the child has been waited for, so its CPU time is known to the end. */
+static void summary_empty_command(const struct summary *s)
+{
+	unsigned hz = s->options->hz;
+	char used[32];
+
+	human_seconds(used, sizeof(used), (double)s->progress->target_cpu_ns / 1e9);
+	if (hz < SUMMARY_FASTER_HZ)
+		say("no samples: the command used %s of CPU, and at %u Hz a sample stands for %.2g "
+		    "s; take more with -F %d",
+		    used, hz, 1.0 / hz, SUMMARY_FASTER_HZ);
+	else
+		say("no samples: the command used %s of CPU, and at %u Hz a sample stands for %.2g "
+		    "s; let one command do its work several times",
+		    used, hz, 1.0 / hz);
+}
+
+/* False: nothing was lost that could have been the target's. A missed tick is one of the machine's, and tells
+ * nothing of what did not run. */
+static bool summary_empty_lost(const struct summary *s)
+{
+	const struct remote_progress *p = s->progress;
+	const char *more = s->private_daemon ? "" : "; `cprofctl status` tells more";
+	bool own = false, any = false;
+
+	for (size_t i = 0; i < p->n_lost; i++) {
+		own = own || summary_is_own(&p->lost[i]);
+		any = any || strcmp(p->lost[i].name, "missed tick") != 0;
+	}
+	if (own)
+		say("no samples: there was no memory for them; raise [Budget] Memory= in "
+		    "cprofd.conf%s",
+		    more);
+	else if (any)
+		say("no samples: what the machine lost, see below, may have been its%s", more);
+	return own || any;
 }
 
 /* Why there is nothing, as likely as it can be told, and what to do. */
 static void summary_empty(const struct summary *s)
 {
 	const struct remote_progress *p = s->progress;
+	const char *who = s->private_daemon ? "ps -e" : "cprofctl targets";
+	bool command = s->options->command;
 	char elapsed[32];
 
 	human_seconds(elapsed, sizeof(elapsed), (double)p->elapsed_ns / 1e9);
 	if (p->not_permitted)
 		say("no samples: what ran belongs to other users or may not be traced; run this "
 		    "with sudo");
-	else if (p->n_lost)
-		say("no samples: all were lost, see below; `cprofctl status` tells more");
-	else if (p->target_ended)
-		say("no samples: the process ended before it was seen on a CPU; run it under "
-		    "`cprofctl "
-		    "record -- COMMAND`");
+	else if (summary_empty_lost(s))
+		return;
+	else if (command && p->target_cpu_ns)
+		summary_empty_command(s);
 	else if (p->waiting[0])
 		say("no samples: it waited all the time (its threads: %s), and a CPU profile shows "
-		    "only "
-		    "what runs; give it work, or take longer with --seconds",
+		    "only what runs; give it work, or take longer with --seconds",
 		    p->waiting);
+	else if (command)
+		say("no samples: the command hardly ran in %s; take more with -F %d, or longer "
+		    "with --seconds",
+		    elapsed, SUMMARY_FASTER_HZ);
+	else if (p->target_ended)
+		say("no samples: the process ended before it was seen on a CPU; run it under "
+		    "`cprofctl record -- COMMAND`");
 	else
-		say("no samples: nothing of it ran in %s; see `cprofctl targets` for what runs, or "
-		    "take "
-		    "longer with --seconds",
-		    elapsed);
+		say("no samples: nothing of it ran in %s; see `%s` for what runs, or take longer "
+		    "with --seconds",
+		    elapsed, who);
 }
 
 /* A name that the shell would take apart is quoted, so that the line can be pasted. */

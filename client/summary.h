@@ -16,6 +16,7 @@ struct summary {
 	const struct remote_progress *progress;
 	const struct profile *profile; /* NULL: could not be read */
 	const char *file;              /* "-" for standard output */
+	bool private_daemon;           /* gone when this is read: nobody can be asked */
 };
 
 void summary_print(const struct summary *s);

@@ -12,7 +12,7 @@ load client
 	is_profile out.pb.gz
 	[[ $output == *"out.pb.gz"* ]]
 	[[ $output == *"cpu      29.9 s of 30 s, 99.7 %"* ]]
-	[[ $output == *"2,999 due, 2,997 taken, 2 lost (missed tick), 30 cut short (1 %)"* ]]
+	[[ $output == *"2,999 due, 2,997 taken, 30 cut short (1 %); of the whole machine 2 lost (missed tick)"* ]]
 	[[ $output == *"go tool pprof -http=: out.pb.gz"* ]]
 	[[ $output == *"cprofctl report out.pb.gz"* ]]
 	[[ $output != *"ring full"* ]]
@@ -151,6 +151,27 @@ load client
 	run "$CPROFCTL" capture 1 --seconds 0.2 -o out.pb.gz
 	[[ $output == *"no samples: what ran belongs to other users"*"sudo"* ]]
 	[[ $output == *"7 not permitted"* ]]
+}
+
+@test "no samples: the machine's missed ticks are not the target's" {
+	fake '{"empty": true, "progress": {"lost": {"missed_tick": 4, "ring_full": 0}}}'
+	run "$CPROFCTL" capture --comm nosuch --seconds 0.2 -o out.pb.gz
+	[ "$status" = 0 ]
+	[[ $output == *"no samples: nothing of it ran in "*"\`cprofctl targets\`"* ]]
+	[[ $output == *"0 taken; of the whole machine 4 lost (missed tick)"* ]]
+}
+
+@test "no samples: what may have been the target's is not passed over" {
+	fake '{"empty": true, "progress": {"lost": {"missed_tick": 4, "ring_full": 2, "aggregate_full": 0}}}'
+	run "$CPROFCTL" capture 1 --seconds 0.2 -o out.pb.gz
+	[[ $output == *"no samples: what the machine lost, see below, may have been its; \`cprofctl status\`"* ]]
+	[[ $output == *"0 taken; of the whole machine 4 lost (missed tick), 2 lost (ring full)"* ]]
+}
+
+@test "a capture of everything counts the machine's losses as its own" {
+	fake '{"progress": {"samples": 38, "truncated": 38, "lost": {"missed_tick": 4}}}'
+	run "$CPROFCTL" capture --all --seconds 0.2 -o out.pb.gz
+	[[ $output == *"38 taken, 4 lost (missed tick), 38 cut short (100 %)"* ]]
 }
 
 @test "a target that ends is noted, and what it left is saved" {

@@ -42,6 +42,13 @@ private_setup() {
 	is_profile f
 }
 
+@test "what it has lost is not looked up with status: it is gone" {
+	private_setup '{"empty": true, "progress": {"lost": {"ring_full": 3}}}'
+	run -0 "$CPROFCTL" capture 1 --seconds 0.1 -o f
+	[[ $output == *"may have been its"* ]]
+	[[ $output != *"cprofctl status"* ]]
+}
+
 @test "it dies with a client that is killed" {
 	private_setup
 	"$CPROFCTL" capture 1 -o f 2>err 3>&- &

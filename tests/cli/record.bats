@@ -302,3 +302,14 @@ record() { "$CPROFCTL" record -o "${out:-out.pb.gz}" "$@"; }
 	tail -n +2 both >profile
 	is_profile profile
 }
+
+@test "a command too short for a sample: a higher rate is advised, not record" {
+	fake '{"empty": true, "progress": {"lost": {"missed_tick": 3}, "target_ended": true}}'
+	run -0 record -- true
+	[[ $output == *"no samples: the command used "*" of CPU, and at 100 Hz a sample stands for 0.01 s; take more with -F 10000"* ]]
+	[[ $output != *"cprofctl record"* ]]
+	run -0 record -F 10000 -- true
+	[[ $output == *"a sample stands for 0.0001 s; let one command do its work several times"* ]]
+	run -0 record --seconds 0.2 -- sleep 0.5
+	[[ $output == *"no samples: the command hardly ran in "*"--seconds"* ]]
+}
