@@ -126,13 +126,17 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 	return optind < argc ? -EINVAL : 1;
 }
 
-static void on_config_problem(_unused_ void *arg, enum config_level level, const char *file,
-			      unsigned line, const char *message)
+/* arg: a counter of them, or NULL. */
+static void on_config_problem(void *arg, enum config_level level, const char *file, unsigned line,
+			      const char *message)
 {
 	int priority = level == CONFIG_ERROR ? LOG_ERR : LOG_WARNING;
 	_cleanup_free_ char *file_field = NULL, *line_field = NULL;
 	const char *fields[] = { LOG_ID_CONFIG, NULL, NULL, NULL };
+	unsigned *problems = arg;
 
+	if (problems)
+		(*problems)++;
 	if (asprintf(&file_field, "CONFIG_FILE=%s", file) >= 0 &&
 	    asprintf(&line_field, "CONFIG_LINE=%u", line) >= 0) {
 		fields[1] = file_field;
@@ -363,6 +367,7 @@ int main(int argc, char **argv)
 {
 	struct arguments arguments = { .private_fd = -1 };
 	_cleanup_(config_done) struct config config = {};
+	unsigned problems = 0;
 	int r;
 
 	r = parse_arguments(argc, argv, &arguments);
@@ -374,9 +379,11 @@ int main(int argc, char **argv)
 	if (r <= 0)
 		return r < 0 ? 2 : 0;
 
-	r = config_load(&config, arguments.config_path, on_config_problem, NULL);
+	r = config_load(&config, arguments.config_path, on_config_problem, &problems);
 	if (r >= 0 && arguments.print_config)
 		r = print_config(&config);
+	if (r >= 0 && arguments.check_config && problems)
+		r = -EINVAL;
 	if (r < 0 || arguments.check_config || arguments.print_config)
 		return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 

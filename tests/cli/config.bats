@@ -33,10 +33,14 @@ values() { print "$1" | sed -n 's/ *;.*//p'; }
 	diff <(values "$PWD/c.conf") <(values "$PWD/again.conf")
 }
 
-@test "an unknown key warns with its file and line; an invalid value fails, all are told" {
-	printf '[Server]\nNoSuchKey=1\n' >c.conf
-	run -0 "$CPROFD" --config "$PWD/c.conf" --check-config
-	[ "$output" = "cprofd: $PWD/c.conf:2: unknown key NoSuchKey= in [Server], ignored" ]
+@test "an unknown key or section warns with its file and line; an invalid value fails, all are told" {
+	printf '[Server]\nNoSuchKey=1\n[CONTINUOUS]\nWindow=60s\n' >c.conf
+	run -1 "$CPROFD" --config "$PWD/c.conf" --check-config
+	[ "${#lines[@]}" = 2 ]
+	[ "${lines[0]}" = "cprofd: $PWD/c.conf:2: unknown key NoSuchKey= in [Server], ignored" ]
+	[ "${lines[1]}" = "cprofd: $PWD/c.conf:4: unknown section [CONTINUOUS], Window= ignored" ]
+	run -0 --separate-stderr "$CPROFD" --config "$PWD/c.conf" --print-config
+	[[ $output == *"[Continuous]"* ]]
 	printf '[Server]\nMaxCaptures=0\nIdleTimeout=soon\n' >c.conf
 	run -1 "$CPROFD" --config "$PWD/c.conf" --check-config
 	[ "${#lines[@]}" = 2 ]
@@ -54,8 +58,10 @@ values() { print "$1" | sed -n 's/ *;.*//p'; }
 	diff <(grep '^\[' "$TOP/packaging/cprofd.conf") <(print "$PWD/empty.conf" | grep '^\[')
 }
 
-@test "the manual has every key" {
+@test "the manual has every section, as it is written, and every key" {
 	: >empty.conf
+	diff <(sed -n 's/^\.SH \(\[.*\]\)$/\1/p' "$TOP/docs/man/cprofd.conf.5") \
+		<(print "$PWD/empty.conf" | grep '^\[')
 	print "$PWD/empty.conf" | sed -n 's/=.*//p' | while read -r key; do
 		grep -q "^\.BI $key= " "$TOP/docs/man/cprofd.conf.5" || { echo "no $key="; return 1; }
 	done
