@@ -70,12 +70,17 @@ int query_option(struct query *q, const struct verb *v, int opt, const char *arg
 static int query_time(const struct verb *v, const char *option, const char *s, int64_t now_ns,
 		      int64_t *ret, enum when_kind *ret_kind)
 {
-	if (when_parse(s, now_ns, ret, ret_kind) < 0)
+	if (when_parse(s, now_ns, ret, ret_kind) == 0)
+		return 0;
+	if (*s && s[strspn(s, "0123456789.")] == '\0')
 		return say_usage(v,
-				 "'%s' is not a time for --%s: write 02:00, \"yesterday 14:00\", "
-				 "\"10 min ago\", 2h or 2026-11-23T02:00:00Z",
-				 s, option);
-	return 0;
+				 "'%s' is not a time for --%s: write @%s for seconds since 1970, "
+				 "%ss for so long ago, 02:00 for a time of day",
+				 s, option, s, s);
+	return say_usage(v,
+			 "'%s' is not a time for --%s: write 02:00, \"yesterday 14:00\", "
+			 "\"10 min ago\", 2h or 2026-11-23T02:00:00Z",
+			 s, option);
 }
 
 /* "1 day before": the same range, so much earlier; or the time at which one of the same length begins. */
@@ -118,8 +123,8 @@ int query_finish(struct query *q, const struct verb *v, int64_t now_ns)
 	if (q->until && query_time(v, "until", q->until, now_ns, &q->until_ns, &until) != 0)
 		return EXIT_USAGE;
 	/* --since 23:00 --until 00:30 is one night, --since 12:00 --until 14:00 may end later */
-	if (q->since && until == WHEN_CLOCK && (since == WHEN_CLOCK || q->until_ns <= q->since_ns))
-		q->until_ns = when_clock_after(q->until_ns, q->since_ns);
+	if (q->since && until != WHEN_POINT && (since != WHEN_POINT || q->until_ns <= q->since_ns))
+		q->until_ns = when_clock_after(q->until_ns, until, q->since_ns);
 	if (q->since && q->until && q->until_ns <= q->since_ns)
 		return say_usage(v, "--until %s is not after --since %s", q->until, q->since);
 	if (q->since && q->since_ns > now_ns)

@@ -9,12 +9,15 @@
 #include "text.h"
 
 #define WHEN_MAX_BYTES   128
-#define WHEN_DAY_SECONDS 86400
+#define WHEN_NAME_BYTES  3 /* of a weekday or a month, where it is short */
+#define WHEN_LEAP_YEARS  8 /* that may lie between two February 29 */
+#define WHEN_STAMP_BYTES 9 /* a number as long as this is a point in time, not a span */
 
 /* A cursor over text of one blank between words. */
 struct when {
 	const char *p;
 	int64_t now_ns;
+	bool utc; /* " UTC" stood at its end */
 };
 
 struct when_clock {
@@ -99,19 +102,25 @@ static bool when_clock(struct when *w, struct when_clock *ret)
 	return true;
 }
 
-static bool when_date(struct when *w, struct tm *ret)
+/* month from 0 */
+static int when_days_in(int year, int month)
 {
 	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+	return days[month] + (month == 1 && leap);
+}
+
+static bool when_date(struct when *w, struct tm *ret)
+{
 	struct when at = *w;
 	int year, month, day;
-	bool leap;
 
 	if (!when_digits(&at, 4, 10000, &year) || !when_char(&at, '-') ||
 	    !when_digits(&at, 2, 13, &month) || !when_char(&at, '-') ||
 	    !when_digits(&at, 2, 32, &day) || month == 0 || day == 0)
 		return false;
-	leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-	if (day > days[month - 1] + (month == 2 && leap))
+	if (day > when_days_in(year, month - 1))
 		return false;
 
 	*w = at;
@@ -139,8 +148,8 @@ static bool when_zone(struct when *w, int *ret_offset)
 	return true;
 }
 
-/* A day of tm with a clock time, in local time. */
-static int when_local(struct tm tm, const struct when_clock *c, int64_t *ret_ns)
+/* A day of tm with a clock time. */
+static int when_at(bool utc, struct tm tm, const struct when_clock *c, int64_t *ret_ns)
 {
 	time_t t;
 
@@ -148,15 +157,18 @@ static int when_local(struct tm tm, const struct when_clock *c, int64_t *ret_ns)
 	tm.tm_min = c->minute;
 	tm.tm_sec = c->second;
 	tm.tm_isdst = -1;
-	t = mktime(&tm);
+	t = utc ? timegm(&tm) : mktime(&tm);
 	return when_compose(t, c->fraction_ns, ret_ns);
 }
 
-static void when_day(int64_t ns, int days, struct tm *ret)
+static void when_day(bool utc, int64_t ns, int days, struct tm *ret)
 {
 	time_t t = (time_t)(ns / (int64_t)NSEC_PER_SEC);
 
-	localtime_r(&t, ret);
+	if (utc)
+		gmtime_r(&t, ret);
+	else
+		localtime_r(&t, ret);
 	ret->tm_mday += days;
 }
 
@@ -170,19 +182,36 @@ static bool when_optional_clock(struct when *w, struct when_clock *ret)
 	return when_clock(w, ret) && !*w->p;
 }
 
-/* Weekday by its name or the first three letters of it: 0 Sunday; -1 none. */
-static int when_weekday(struct when *w)
+/* One of these names or the first three letters of it; -1 none. */
+static int when_name(struct when *w, const char *const names[], int n)
 {
-	static const char *const names[] = { "sunday",   "monday", "tuesday", "wednesday",
-					     "thursday", "friday", "saturday" };
-	char brief[4];
+	char brief[WHEN_NAME_BYTES + 1];
 
-	for (int i = 0; i < (int)ARRAY_SIZE(names); i++) {
-		snprintf(brief, sizeof(brief), "%.3s", names[i]);
+	for (int i = 0; i < n; i++) {
+		snprintf(brief, sizeof(brief), "%.*s", WHEN_NAME_BYTES, names[i]);
 		if (when_word(w, names[i]) || when_word(w, brief))
 			return i;
 	}
 	return -1;
+}
+
+/* 0 Sunday; -1 none. */
+static int when_weekday(struct when *w)
+{
+	static const char *const names[] = { "sunday",   "monday", "tuesday", "wednesday",
+					     "thursday", "friday", "saturday" };
+
+	return when_name(w, names, (int)ARRAY_SIZE(names));
+}
+
+/* 0 January; -1 none. */
+static int when_month(struct when *w)
+{
+	static const char *const names[] = { "january",   "february", "march",    "april",
+					     "may",       "june",     "july",     "august",
+					     "september", "october",  "november", "december" };
+
+	return when_name(w, names, (int)ARRAY_SIZE(names));
 }
 
 static int when_parse_date(struct when *w, struct tm tm, int weekday, int64_t *ret_ns)
@@ -196,7 +225,7 @@ static int when_parse_date(struct when *w, struct tm tm, int weekday, int64_t *r
 	if (weekday >= 0 && gmtime(&t)->tm_wday != weekday)
 		return -EINVAL;
 	if (!*w->p)
-		return when_local(tm, &c, ret_ns);
+		return when_at(w->utc, tm, &c, ret_ns);
 
 	blank = when_char(w, ' ');
 	if (!blank && !when_char(w, 'T') && !when_char(w, 't'))
@@ -207,8 +236,8 @@ static int when_parse_date(struct when *w, struct tm tm, int weekday, int64_t *r
 		return -EINVAL;
 	when_char(w, ' ');
 	if (!*w->p)
-		return when_local(tm, &c, ret_ns);
-	if (!when_zone(w, &offset))
+		return when_at(w->utc, tm, &c, ret_ns);
+	if (w->utc || !when_zone(w, &offset))
 		return -EINVAL;
 
 	return when_compose(t + c.hour * 3600 + c.minute * 60 + c.second - offset, c.fraction_ns,
@@ -223,15 +252,38 @@ static int when_parse_weekday(struct when *w, int weekday, int64_t *ret_ns)
 
 	if (!when_optional_clock(w, &c))
 		return -EINVAL;
-	when_day(w->now_ns, 0, &tm);
+	when_day(w->utc, w->now_ns, 0, &tm);
 	back = (tm.tm_wday - weekday + 7) % 7;
 	tm.tm_mday -= back;
-	r = when_local(tm, &c, ret_ns);
+	r = when_at(w->utc, tm, &c, ret_ns);
 	if (r == 0 && *ret_ns > w->now_ns) {
 		tm.tm_mday -= 7;
-		r = when_local(tm, &c, ret_ns);
+		r = when_at(w->utc, tm, &c, ret_ns);
 	}
 	return r;
+}
+
+/* As log files have it, without a year: the last one that has come. */
+static int when_parse_month(struct when *w, int month, int64_t *ret_ns)
+{
+	struct when_clock c;
+	struct tm today;
+	int day, r;
+
+	if ((!when_digits(w, 2, 32, &day) && !when_digits(w, 1, 10, &day)) || day == 0 ||
+	    !when_char(w, ' ') || !when_clock(w, &c) || *w->p)
+		return -EINVAL;
+	when_day(w->utc, w->now_ns, 0, &today);
+	for (int back = 0; back <= WHEN_LEAP_YEARS; back++) {
+		struct tm tm = { .tm_year = today.tm_year - back, .tm_mon = month, .tm_mday = day };
+
+		if (day > when_days_in(tm.tm_year + 1900, month))
+			continue;
+		r = when_at(w->utc, tm, &c, ret_ns);
+		if (r < 0 || *ret_ns <= w->now_ns)
+			return r;
+	}
+	return -EINVAL;
 }
 
 static int when_parse_unix(struct when *w, int64_t *ret_ns)
@@ -272,6 +324,10 @@ static int when_parse_span(struct when *w, int64_t *ret_ns)
 		forward = true;
 	}
 
+	/* seconds since 1970 without their @, or a clock time with a point */
+	if (text[strspn(text, "0123456789.")] == '\0' &&
+	    (strchr(text, '.') || strlen(text) >= WHEN_STAMP_BYTES))
+		return -EINVAL;
 	r = text_parse_span_ns(text, &span);
 	if (r < 0)
 		return r;
@@ -292,11 +348,11 @@ static int when_parse_clock(struct when *w, int64_t *ret_ns)
 
 	if (!when_clock(w, &c) || *w->p)
 		return -EINVAL;
-	when_day(w->now_ns, 0, &tm);
-	r = when_local(tm, &c, ret_ns);
+	when_day(w->utc, w->now_ns, 0, &tm);
+	r = when_at(w->utc, tm, &c, ret_ns);
 	if (r == 0 && *ret_ns > w->now_ns) {
 		tm.tm_mday--;
-		r = when_local(tm, &c, ret_ns);
+		r = when_at(w->utc, tm, &c, ret_ns);
 	}
 	return r;
 }
@@ -308,8 +364,8 @@ static int when_parse_named_day(struct when *w, int days, int64_t *ret_ns)
 
 	if (!when_optional_clock(w, &c))
 		return -EINVAL;
-	when_day(w->now_ns, days, &tm);
-	return when_local(tm, &c, ret_ns);
+	when_day(w->utc, w->now_ns, days, &tm);
+	return when_at(w->utc, tm, &c, ret_ns);
 }
 
 static int when_parse_words(struct when *w, int64_t *ret_ns, enum when_kind *ret_kind)
@@ -321,14 +377,8 @@ static int when_parse_words(struct when *w, int64_t *ret_ns, enum when_kind *ret
 	struct when clock = *w;
 	struct when_clock c;
 	struct tm tm;
-	int weekday;
+	int weekday, month;
 
-	if (strcasecmp(w->p, "now") == 0) {
-		*ret_ns = w->now_ns;
-		return 0;
-	}
-	if (when_char(w, '@'))
-		return when_parse_unix(w, ret_ns);
 	for (size_t i = 0; i < ARRAY_SIZE(days); i++)
 		if (when_word(w, days[i].name))
 			return when_parse_named_day(w, days[i].days, ret_ns);
@@ -338,10 +388,23 @@ static int when_parse_words(struct when *w, int64_t *ret_ns, enum when_kind *ret
 		return when_parse_date(w, tm, weekday, ret_ns);
 	if (weekday >= 0)
 		return when_parse_weekday(w, weekday, ret_ns);
+	month = when_month(w);
+	if (month >= 0)
+		return when_parse_month(w, month, ret_ns);
 	if (when_clock(&clock, &c)) {
-		*ret_kind = WHEN_CLOCK;
+		*ret_kind = w->utc ? WHEN_CLOCK_UTC : WHEN_CLOCK;
 		return when_parse_clock(w, ret_ns);
 	}
+
+	/* what follows is the same in any zone */
+	if (w->utc)
+		return -EINVAL;
+	if (strcasecmp(w->p, "now") == 0) {
+		*ret_ns = w->now_ns;
+		return 0;
+	}
+	if (when_char(w, '@'))
+		return when_parse_unix(w, ret_ns);
 	return when_parse_span(w, ret_ns);
 }
 
@@ -365,6 +428,10 @@ int when_parse(const char *s, int64_t now_ns, int64_t *ret_ns, enum when_kind *r
 		text[n++] = blank ? ' ' : *s;
 	}
 	text[n] = '\0';
+	if (n > 4 && strcasecmp(text + n - 4, " utc") == 0) {
+		text[n - 4] = '\0';
+		w.utc = true;
+	}
 
 	r = when_parse_words(&w, &ns, &kind);
 	if (r < 0)
@@ -375,17 +442,18 @@ int when_parse(const char *s, int64_t now_ns, int64_t *ret_ns, enum when_kind *r
 	return 0;
 }
 
-int64_t when_clock_after(int64_t clock_ns, int64_t after_ns)
+int64_t when_clock_after(int64_t clock_ns, enum when_kind kind, int64_t after_ns)
 {
 	int64_t fraction = clock_ns % (int64_t)NSEC_PER_SEC, ns;
+	bool utc = kind == WHEN_CLOCK_UTC;
 	struct when_clock c;
 	struct tm clock, day;
 
-	when_day(clock_ns, 0, &clock);
+	when_day(utc, clock_ns, 0, &clock);
 	c = (struct when_clock){ clock.tm_hour, clock.tm_min, clock.tm_sec, fraction };
-	when_day(after_ns, 0, &day);
+	when_day(utc, after_ns, 0, &day);
 	for (int i = 0; i < 3; i++, day.tm_mday++)
-		if (when_local(day, &c, &ns) == 0 && ns > after_ns)
+		if (when_at(utc, day, &c, &ns) == 0 && ns > after_ns)
 			return ns;
 	return after_ns;
 }

@@ -44,6 +44,13 @@ asked() { tail -n 1 "$FAKE_LOG" | cut -d ' ' -f 2; }
 	[ "$(asked)" = "/api/v1/windows?by=comm&step=600000000000&since=1000000000000&until=1200000000000&unit=a%20b%26c%3Dd%25&exe=%2Fbin%2Fx&pid=7&build_id=ff&user=root" ]
 }
 
+@test "a number that may be meant otherwise is no time" {
+	for s in 1795864800 11.00; do
+		run -2 "$CPROFCTL" list --since $s
+		[[ ${lines[0]} == *"'$s' is not a time for --since: write @$s for seconds since 1970"* ]]
+	done
+}
+
 @test "a night is one range: --since 23:00 --until 00:30" {
 	fake "$WINDOWS"
 	"$CPROFCTL" list --since 23:00 --until 00:30 >/dev/null

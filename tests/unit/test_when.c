@@ -63,6 +63,14 @@ static void test_spans(void **state)
 	assert_int_equal(at("2 hours left"), NOW + 2 * HOUR);
 	assert_int_equal(at("90"), NOW - 90 * SEC);
 	assert_int_equal(at("1 week ago"), NOW - 7 * DAY);
+	assert_int_equal(at("99999999"), NOW - 99999999 * SEC);
+	/* these mean something else */
+	fails("1795864800", -EINVAL);
+	fails("100000000", -EINVAL);
+	fails("11.00", -EINVAL);
+	fails("-11.00", -EINVAL);
+	fails("2h UTC", -EINVAL);
+	fails("now UTC", -EINVAL);
 	fails("ago", -EINVAL);
 	fails("-5s ago", -EINVAL);
 	fails("- 5 s", -EINVAL);
@@ -111,10 +119,13 @@ static void test_clock(void **state)
 	assert_int_equal(when_parse("today 13:00", NOW, &ns, &kind), 0);
 	assert_int_equal(kind, WHEN_POINT);
 
-	assert_int_equal(when_clock_after(at("23:30"), at("23:00")), midnight - HOUR / 2);
-	assert_int_equal(when_clock_after(at("01:00"), at("23:00")), midnight + HOUR);
-	assert_int_equal(when_clock_after(at("14:00"), at("12:00")), midnight + 14 * HOUR);
-	assert_int_equal(when_clock_after(at("12:00"), at("12:00")), midnight + 36 * HOUR);
+	assert_int_equal(when_clock_after(at("23:30"), WHEN_CLOCK, at("23:00")),
+			 midnight - HOUR / 2);
+	assert_int_equal(when_clock_after(at("01:00"), WHEN_CLOCK, at("23:00")), midnight + HOUR);
+	assert_int_equal(when_clock_after(at("14:00"), WHEN_CLOCK, at("12:00")),
+			 midnight + 14 * HOUR);
+	assert_int_equal(when_clock_after(at("12:00"), WHEN_CLOCK, at("12:00")),
+			 midnight + 36 * HOUR);
 	fails("24:00", -EINVAL);
 	fails("12:60", -EINVAL);
 	fails("12:00:61", -EINVAL);
@@ -166,6 +177,56 @@ static void test_dates(void **state)
 	fails("26-11-24", -EINVAL);
 }
 
+static void test_utc(void **state)
+{
+	int64_t midnight = NOW - 12 * HOUR - 30 * MIN_, ns;
+	enum when_kind kind;
+
+	(void)state;
+	assert_int_equal(at("11:20 UTC"), midnight + 11 * HOUR + 20 * MIN_);
+	assert_int_equal(at("12:30:00  utc"), NOW);
+	assert_int_equal(at("12:31 UTC"), NOW + MIN_ - DAY);
+	assert_int_equal(at("today UTC"), midnight);
+	assert_int_equal(at("yesterday at 2:00 UTC"), midnight - 22 * HOUR);
+	assert_int_equal(at("Tue 13:00 UTC"), midnight + 13 * HOUR - 7 * DAY);
+	assert_int_equal(at("Nov 24 12:30 UTC"), NOW);
+	assert_int_equal(when_parse("11:20 UTC", NOW, &ns, &kind), 0);
+	assert_int_equal(kind, WHEN_CLOCK_UTC);
+	/* the local clock goes back between them */
+	assert_int_equal(
+		when_clock_after(at("11:20 UTC"), WHEN_CLOCK_UTC, at("2026-10-24 23:00 UTC")),
+		at("2026-10-25 11:20 UTC"));
+	fails("UTC", -EINVAL);
+	fails("12:30UTC", -EINVAL);
+	fails("12:30 UTC UTC", -EINVAL);
+	fails("2026-11-24T12:30:00Z UTC", -EINVAL);
+	fails("2026-11-24 12:30 +01:00 UTC", -EINVAL);
+	fails("@5 UTC", -EINVAL);
+}
+
+static void test_months(void **state)
+{
+	int64_t midnight = NOW - 13 * HOUR - 30 * MIN_;
+
+	(void)state;
+	assert_int_equal(at("Nov 24 11:00"), midnight + 11 * HOUR);
+	assert_int_equal(at("nov 24 11:00:05.5"), midnight + 11 * HOUR + 5 * SEC + SEC / 2);
+	assert_int_equal(at("Nov 24 13:30"), NOW);
+	assert_int_equal(at("Nov 24 13:31"), at("2025-11-24 13:31"));
+	assert_int_equal(at("Nov  8 11:00"), at("2026-11-08 11:00"));
+	assert_int_equal(at("November 08 11:00"), at("2026-11-08 11:00"));
+	assert_int_equal(at("May 1 1:00"), at("2026-05-01 01:00"));
+	assert_int_equal(at("Dec 31 23:59:59"), at("2025-12-31 23:59:59"));
+	assert_int_equal(at("Feb 29 10:00"), at("2024-02-29 10:00"));
+	fails("Nov 31 11:00", -EINVAL);
+	fails("Nov 0 11:00", -EINVAL);
+	fails("Nov 24", -EINVAL);
+	fails("Nov", -EINVAL);
+	fails("Novem 24 11:00", -EINVAL);
+	fails("Nov 24 11:00:05 x", -EINVAL);
+	fails("Nov 24 2026 11:00", -EINVAL);
+}
+
 static void test_unix(void **state)
 {
 	(void)state;
@@ -211,7 +272,8 @@ int main(void)
 		cmocka_unit_test(test_spans),   cmocka_unit_test(test_days),
 		cmocka_unit_test(test_clock),   cmocka_unit_test(test_dates),
 		cmocka_unit_test(test_unix),    cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_rfc3339),
+		cmocka_unit_test(test_rfc3339), cmocka_unit_test(test_utc),
+		cmocka_unit_test(test_months),
 	};
 
 	return cmocka_run_group_tests(tests, zone, NULL);
