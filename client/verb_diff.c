@@ -10,6 +10,7 @@
 #include "query.h"
 #include "report.h"
 #include "save.h"
+#include "sides.h"
 #include "stored.h"
 #include "text.h"
 
@@ -134,7 +135,7 @@ static int diff_read(const char *file, struct profile **ret)
 	return r < 0 ? say_error("cannot read the profile %s: %s", file, strerror(-r)) : 0;
 }
 
-static int diff_of_files(const struct diff_args *a, struct profile **ret)
+static int diff_of_files(const struct diff_args *a, struct sides *sides, struct profile **ret)
 {
 	_cleanup_(profile_freep) struct profile *before = NULL, *after = NULL;
 	int r = diff_read(a->before, &before);
@@ -143,6 +144,8 @@ static int diff_of_files(const struct diff_args *a, struct profile **ret)
 		r = diff_read(a->after, &after);
 	if (r != 0)
 		return r;
+	sides_of_file(a->before, before, &sides->before);
+	sides_of_file(a->after, after, &sides->after);
 	r = profile_merge_filtered(after, before, &(struct profile_filter){ .base = true }, NULL);
 	if (r == -EINVAL)
 		return say_error("%s and %s count different things: their sample types or periods "
@@ -154,35 +157,48 @@ static int diff_of_files(const struct diff_args *a, struct profile **ret)
 	return 0;
 }
 
-static int diff_of_ranges(const struct diff_args *a, const struct client *c, struct profile **ret)
+static int diff_of_ranges(struct diff_args *a, const struct client *c, struct sides *sides,
+			  struct profile **ret)
 {
 	_cleanup_(buf_done) struct buf path = BUF_INIT(DIFF_PATH_BYTES),
 				       raw = BUF_INIT(DIFF_MAX_BYTES);
 	_cleanup_(daemon_freep) struct daemon *d = NULL;
 	int r;
 
+	if (daemon_open(&d, c, 0) < 0)
+		return EXIT_FAILURE;
+	r = sides_of_ranges(d, &a->query, sides);
+	if (r != 0)
+		return r;
+
 	buf_puts(&path, "/api/v1/profile");
 	query_append(&a->query, &path);
 	if (path.error)
 		return say_error("that is too much to ask at once");
-	if (daemon_open(&d, c, 0) < 0 || stored_fetch(d, path.data, &raw) < 0)
+	if (stored_fetch(d, path.data, &raw) < 0)
 		return EXIT_FAILURE;
 	r = profile_read(ret, raw.data ? raw.data : "", raw.size);
 	return r < 0 ? say_error("the daemon's answer is no profile: %s", strerror(-r)) : 0;
 }
 
-static int diff_table(const struct diff_args *a, const struct profile *p, struct buf *out)
+/* Two files may be two runs of one program: there, fewer seconds are the answer. */
+static int diff_table(const struct diff_args *a, const struct sides *sides, const struct profile *p,
+		      struct buf *out)
 {
+	bool scaled = !a->before;
 	bool terminal = strcmp(a->stored.output, "-") == 0 && isatty(STDOUT_FILENO);
 	struct diff_print o = { .rows = a->rows };
 	_cleanup_(diff_freep) struct diff *d = NULL;
 	const char *term = getenv("TERM");
 	struct winsize w = { 0 };
 	int type = profile_find_type(p, NULL);
-	int r = diff_new(&d, p, &(struct diff_options){ .cum = a->cum });
+	int r = diff_new(
+		&d, p,
+		&(struct diff_options){ .cum = a->cum, .scale = scaled ? sides_scale(sides) : 1 });
 
 	if (r < 0)
 		return r;
+	sides_tell(sides, scaled, out);
 	if (type >= 0)
 		o.unit = profile_get_type(p, (size_t)type).unit;
 	if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0)
@@ -191,12 +207,26 @@ static int diff_table(const struct diff_args *a, const struct profile *p, struct
 	return diff_print(d, &o, out);
 }
 
+/* Of a file, which holds the values as they were recorded. */
+static void diff_tell_sides(const struct sides *sides)
+{
+	_cleanup_(buf_done) struct buf lines = BUF_INIT(DIFF_PATH_BYTES);
+	char *rest = NULL;
+
+	sides_tell(sides, false, &lines);
+	buf_putc(&lines, '\0');
+	for (char *s = lines.error ? NULL : strtok_r(lines.data, "\n", &rest); s;
+	     s = strtok_r(NULL, "\n", &rest))
+		say("%s", s);
+}
+
 static int diff_run_verb(const struct client *c, int argc, char **argv)
 {
 	struct diff_args a = { .stored = { .verb = &verb_diff, .name = "diff" },
 			       .rows = DIFF_ROWS };
 	_cleanup_(buf_done) struct buf made = BUF_INIT(DIFF_MAX_BYTES);
 	_cleanup_(profile_freep) struct profile *p = NULL;
+	struct sides sides = {};
 	int r = diff_parse(&a, argc, argv);
 
 	if (r != 0)
@@ -204,11 +234,13 @@ static int diff_run_verb(const struct client *c, int argc, char **argv)
 	r = save_refuses_terminal(
 		&(struct capture_options){ .output = a.stored.output, .format = a.stored.format });
 	if (r == 0)
-		r = a.before ? diff_of_files(&a, &p) : diff_of_ranges(&a, c, &p);
+		r = a.before ? diff_of_files(&a, &sides, &p) : diff_of_ranges(&a, c, &sides, &p);
 	if (r != 0)
 		return r;
 
-	r = a.stored.format == FORMAT_TEXT    ? diff_table(&a, p, &made)
+	if (a.stored.format != FORMAT_TEXT)
+		diff_tell_sides(&sides);
+	r = a.stored.format == FORMAT_TEXT    ? diff_table(&a, &sides, p, &made)
 	    : a.stored.format == FORMAT_PPROF ? profile_write(p, &made)
 					      : profile_folded(p, &made);
 	if (r < 0)
@@ -228,7 +260,12 @@ const struct verb verb_diff = {
 		"points.\n"
 		"Functions are matched by name without what compilers add (.isra.0, .cold, Rust's "
 		"hashes).\n"
-		"Differences within the error of sampling are dimmed, or marked ~.\n\n"
+		"Differences within the error of sampling are dimmed, or marked ~.\n"
+		"Above the table are the times that the two cover: windows are whole, none is on "
+		"both sides.\n"
+		"Where the lengths of ranges differ by more than 5 %, before's seconds are scaled "
+		"to after's\n"
+		"length; those of files and in pprof and folded output never are.\n\n"
 		"  --since TIME, --until TIME\n"
 		"                            02:00, \"yesterday 14:00\", \"10 min ago\", 2h, "
 		"2026-11-23T02:00:00Z\n"

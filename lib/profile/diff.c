@@ -267,11 +267,23 @@ static bool diff_within(double difference, double variance)
 	return difference * difference <= DIFF_DEVIATIONS * DIFF_DEVIATIONS * MAX(variance, 0.0);
 }
 
-static bool diff_few(int64_t n_before, int64_t n_after)
+/* The variance of k * n is k^2 * n. */
+static bool diff_few(const struct diff *d, int64_t n_before, int64_t n_after)
 {
-	double n = (double)MAX(n_before, 0) + (double)MAX(n_after, 0);
+	double variance = d->scale * d->scale * (double)MAX(n_before, 0) + (double)MAX(n_after, 0);
 
-	return diff_within((double)n_after - (double)n_before, n);
+	return diff_within((double)n_after - d->scale * (double)n_before, variance);
+}
+
+static int64_t diff_scaled(const struct diff *d, int64_t v)
+{
+	double scaled = (double)v * d->scale;
+
+	if (d->scale == 1)
+		return v;
+	if (scaled >= 0x1p62 || scaled <= -0x1p62)
+		return scaled > 0 ? INT64_MAX : INT64_MIN;
+	return (int64_t)(scaled + (scaled < 0 ? -0.5 : 0.5));
 }
 
 /*
@@ -286,7 +298,8 @@ static void diff_judge(const struct diff *d, struct diff_row *row)
 			  after * (1 - after) / (double)MAX(d->n_after, 1);
 
 	row->points = (diff_share(row->after, d->after) - diff_share(row->before, d->before)) * 100;
-	row->noise = diff_few(row->n_before, row->n_after) && diff_within(after - before, variance);
+	row->noise = diff_few(d, row->n_before, row->n_after) &&
+		     diff_within(after - before, variance);
 }
 
 static int64_t diff_distance(const struct diff_row *r)
@@ -333,8 +346,10 @@ static int diff_take_rows(struct diff_work *w, struct diff *d)
 		row->name = at;
 		at += n + 1;
 		diff_judge(d, row);
+		row->before = diff_scaled(d, row->before);
 		d->n++;
 	}
+	d->before = diff_scaled(d, d->before);
 	qsort(d->rows, d->n, sizeof(*d->rows), diff_compare);
 	return 0;
 }
@@ -366,6 +381,7 @@ int diff_new(struct diff **ret, const struct profile *p, const struct diff_optio
 		return -ENOMEM;
 	if (type < 0 && p->samples.n > 0)
 		return -ENOENT;
+	d->scale = o->scale > 0 ? o->scale : 1;
 	w.type = type < 0 ? 0 : (size_t)type;
 	w.count_type = profile_find_type(p, "samples");
 
@@ -441,7 +457,7 @@ int diff_print(const struct diff *d, const struct diff_print *o, struct buf *out
 				  .n_before = d->n_before,
 				  .n_after = d->n_after };
 
-	total.noise = diff_few(d->n_before, d->n_after);
+	total.noise = diff_few(d, d->n_before, d->n_after);
 	buf_printf(out, "  %11s%11s%11s  %8s  %s\n", "before", "after", "delta", "points",
 		   "function");
 	print_row(out, &total, o);

@@ -27,12 +27,14 @@ struct diff {
 	size_t n;
 	int64_t before, after; /* totals */
 	int64_t n_before, n_after;
-	char *names; /* what rows point into */
+	double scale; /* that before was multiplied with, n_before was not */
+	char *names;  /* what rows point into */
 };
 
 struct diff_options {
 	const char *type; /* NULL: the profile's default */
 	bool cum;         /* with all that a function called */
+	double scale;     /* of the values of before, to compare rates; 0 is 1 */
 };
 
 /* -ENOENT: no such sample type. -ENOMEM. */

@@ -15,12 +15,14 @@ $FAKE holds a JSON object that says how it behaves:
     empty         the profile has no samples
     not_a_profile the profile's bytes are no profile
     names         function names, hottest first
-    windows       the list of windows; each can be fetched by its id
+    windows       the list of windows; each can be fetched by its id; a list asked with times has those that overlap
+    bare          FILTER: a list asked with it has windows without samples
     rules         the rules of continuous profiling
     rate          samples a second (100)
     slow_profile  seconds until the profile's first byte
 $FAKE_LOG names a file that gets a line for each request: METHOD PATH CONNECTION BODY.
 """
+import calendar
 import gzip
 import json
 import os
@@ -29,6 +31,7 @@ import socketserver
 import sys
 import threading
 import time
+import urllib.parse
 from http.server import BaseHTTPRequestHandler
 
 FAKE = json.loads(os.environ.get("FAKE") or "{}")
@@ -75,6 +78,19 @@ def pprof(names, base=()):
     out += field(9, 1790000000000000000) + field(10, 30000000000)
     out += field(11, field(1, 3) + field(2, 4)) + field(12, 10000000)
     return gzip.compress(out)
+
+
+def listed(query):
+    """The windows that overlap since= and until=."""
+    since, until = (int(query.get(key, [default])[0]) for key, default in (("since", "0"), ("until", str(2**63))))
+    found = []
+    for window in WINDOWS:
+        start, fraction = (window["start"].rstrip("Z") + ".").split(".")[:2]
+        start = calendar.timegm(time.strptime(start, "%Y-%m-%dT%H:%M:%S")) * 10**9 + int((fraction + "0" * 9)[:9])
+        if start < until and start + window["duration_ns"] > since:
+            bare = FAKE.get("bare") in query
+            found.append(dict(window, samples=0, cpu_ns=0, top=[]) if bare else window)
+    return found
 
 
 class Capture:
@@ -173,7 +189,7 @@ class Handler(BaseHTTPRequestHandler):
         names = FAKE.get("names", ["hot", "warm", "cold"])
         path = self.path.split("?")[0]
         if path == "/api/v1/windows":
-            self.answer(200, WINDOWS)
+            self.answer(200, listed(urllib.parse.parse_qs(self.path.partition("?")[2])))
         elif path == "/api/v1/profile":
             base = FAKE.get("base", []) if "baseline_since=" in self.path else ()
             self.answer(200, pprof(names, base), "application/octet-stream")

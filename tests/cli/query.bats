@@ -92,15 +92,71 @@ asked() { tail -n 1 "$FAKE_LOG" | cut -d ' ' -f 2; }
 	[ "$(asked)" = "/api/v1/windows/open/profile" ]
 }
 
+# What diff compares with: windows of 5 s on 2026-11-24, and one of a minute before.
+SIDES='"windows": [
+	{"id": "o-0", "start": "2026-11-24T01:58:40Z", "duration_ns": 60000000000, "samples": 900},
+	{"id": "o-1", "start": "2026-11-24T02:00:00Z", "duration_ns": 5000000000, "samples": 90},
+	{"id": "o-2", "start": "2026-11-24T02:00:05Z", "duration_ns": 5000000000, "samples": 90},
+	{"id": "o-3", "start": "2026-11-24T02:00:10.5Z", "duration_ns": 5000000000, "samples": 90}]'
+
+# diff_between FROM TO BASELINE [OPTION...]: minutes and seconds after one o'clock in UTC
+diff_between() {
+	TZ=UTC "$CPROFCTL" diff --since "2026-11-24T0$1Z" --until "2026-11-24T0$2Z" --baseline "$3" "${@:4}"
+}
+
 @test "diff of ranges: before, after, delta, points; what is noise is marked" {
-	fake '{"names": ["same", "grew.isra.0", "gone::h0123456789abcdef"], "base": [30, 2, 500]}'
-	run -0 "$CPROFCTL" diff --since @2000 --until @3000 --baseline "1000s before"
-	[ "$(asked)" = "/api/v1/profile?since=2000000000000&until=3000000000000&baseline_since=1000000000000&baseline_until=2000000000000" ]
-	[[ ${lines[0]} == *"before"*"after"*"delta"*"points"*"function"* ]]
-	[[ ${lines[1]} == *"5.32s"*"0.60s"*"-4.72s"*"total" ]]
-	[[ ${lines[2]} =~ ^\ \ .*5\.00s\ +0\.10s\ +-4\.90s\ +-77\.32\ \ gone$ ]]
-	[[ ${lines[3]} =~ ^\ \ .*0\.02s\ +0\.20s\ +\+0\.18s\ .*\ grew$ ]]
-	[[ ${lines[4]} =~ ^\ \ .*same$ ]]
+	fake '{"names": ["same", "grew.isra.0", "gone::h0123456789abcdef"], "base": [30, 2, 500], '"$SIDES}"
+	run -0 diff_between 2:00:05 2:00:10 "5s before"
+	t=1795485600
+	[ "$(asked)" = "/api/v1/profile?since=$((t + 5))000000000&until=$((t + 10))000000000&baseline_since=${t}000000000&baseline_until=$((t + 5))000000000" ]
+	[ "${lines[0]}" = "before  2026-11-24 02:00:00 to 02:00:05, 5.0 s in 1 window" ]
+	[ "${lines[1]}" = "after   2026-11-24 02:00:05 to 02:00:10, 5.0 s in 1 window" ]
+	[[ ${lines[2]} == *"before"*"after"*"delta"*"points"*"function"* ]]
+	[[ ${lines[3]} == *"5.32s"*"0.60s"*"-4.72s"*"total" ]]
+	[[ ${lines[4]} =~ ^\ \ .*5\.00s\ +0\.10s\ +-4\.90s\ +-77\.32\ \ gone$ ]]
+	[[ ${lines[5]} =~ ^\ \ .*0\.02s\ +0\.20s\ +\+0\.18s\ .*\ grew$ ]]
+	[[ ${lines[6]} =~ ^\ \ .*same$ ]]
+}
+
+@test "diff of ranges of unequal length: said, and rates are compared" {
+	fake '{"names": ["same", "gone"], "base": [240, 120], '"$SIDES}"
+	run -0 diff_between 2:00:06 2:00:09 "1min before"
+	[ "${lines[0]}" = "before  2026-11-24 01:58:40 to 01:59:40, 60 s in 1 window" ]
+	[ "${lines[1]}" = "after   2026-11-24 02:00:05 to 02:00:10, 5.0 s in 1 window" ]
+	[ "${lines[2]}" = "note    lengths differ, rates are compared: before's 60 s are scaled to 5.0 s (times 0.0833)" ]
+	# 3.6 s of 60 s are 0.3 s of 5 s
+	[[ ${lines[4]} =~ ^~\ +0\.30s\ +0\.30s\ +\+0\.00s\ .*total$ ]]
+	# in a file they stay what they are, and that is said
+	run -0 --separate-stderr diff_between 2:00:06 2:00:09 "1min before" --format folded -o -
+	[[ ${stderr_lines[2]} == "note    lengths differ, 60 s and 5.0 s: values are as recorded"* ]]
+	[[ $output == *"same -220"* ]]
+}
+
+@test "diff of ranges: no window is on both sides" {
+	fake '{"names": ["f"], "base": [9], '"$SIDES}"
+	# the range takes o-2 whole: the baseline ends where it begins
+	run -0 diff_between 2:00:07 2:00:12 "5s before"
+	[ "${lines[0]}" = "before  2026-11-24 02:00:00 to 02:00:05, 5.0 s in 1 window" ]
+	[ "${lines[1]}" = "after   2026-11-24 02:00:05 to 02:00:15, 10 s in 2 windows" ]
+	[[ $(asked) == *"&baseline_until=1795485605000000000" ]]
+	# a later baseline begins where the range's last window ends
+	run -0 diff_between 2:00:01 2:00:06 "2026-11-24T02:00:07Z"
+	[ "${lines[0]}" = "before  2026-11-24 02:00:10 to 02:00:15, 5.0 s in 1 window" ]
+	[[ $(asked) == *"&baseline_since=1795485610000000000&"* ]]
+	# in one merged window there is nothing to compare
+	run -1 diff_between 1:59:10 1:59:20 "10s before"
+	[[ $output == *"the range and its baseline are in the same windows"* ]]
+	[ "${#lines[@]}" = 1 ]
+}
+
+@test "diff of ranges: which side is empty" {
+	fake '{"bare": "comm", '"$SIDES}"
+	run -1 diff_between 3:00:00 3:00:05 "1h before"
+	[[ $output == "cprofctl: no window is in the range (--since, --until): "* ]]
+	run -1 diff_between 2:00:05 2:00:10 "1h before"
+	[[ $output == "cprofctl: no window is in the baseline: "* ]]
+	run -1 diff_between 2:00:05 2:00:10 "5s before" --comm nosuch
+	[[ $output == "cprofctl: nothing that was asked for is in the range (--since, --until): "* ]]
 }
 
 @test "diff of files, as a table and as a pprof with pprof::base" {
@@ -113,6 +169,8 @@ asked() { tail -n 1 "$FAKE_LOG" | cut -d ' ' -f 2; }
 	run -0 "$CPROFCTL" diff a.pb.gz b.pb.gz
 	[[ $output =~ 0\.20s\ +0\.30s\ +\+0\.10s\ .*\ f ]]
 	[[ ${lines[-1]} == "~ no larger than the error of sampling" ]]
+	[[ ${lines[0]} == "before  a.pb.gz: from 2026-"*", 30 s" ]]
+	[[ ${lines[1]} == "after   b.pb.gz: from 2026-"*", 30 s" ]]
 	"$CPROFCTL" diff a.pb.gz b.pb.gz -o d.pb.gz
 	gzip -dc d.pb.gz | grep -q 'pprof::base'
 	run -1 "$CPROFCTL" diff a.pb.gz nowhere
@@ -123,10 +181,11 @@ asked() { tail -n 1 "$FAKE_LOG" | cut -d ' ' -f 2; }
 }
 
 @test "diff on a terminal dims, without colours it does not" {
-	fake '{"names": ["a", "b"], "base": [19, 10]}'
-	script -qefc "$CPROFCTL diff --since 1h --baseline '1h before'" dimmed </dev/null >/dev/null
+	fake '{"names": ["a", "b"], "base": [19, 10], '"$SIDES}"
+	ranges="--since 2026-11-24T02:00:05Z --until 2026-11-24T02:00:10Z --baseline '5s before'"
+	script -qefc "$CPROFCTL diff $ranges" dimmed </dev/null >/dev/null
 	grep -q $'\e\\[2m' dimmed
-	NO_COLOR=1 script -qefc "$CPROFCTL diff --since 1h --baseline '1h before'" plain </dev/null >/dev/null
+	NO_COLOR=1 script -qefc "$CPROFCTL diff $ranges" plain </dev/null >/dev/null
 	run ! grep -q $'\e\\[2m' plain
 }
 

@@ -107,8 +107,10 @@ label() # profile, label
     "$CTL" list --json >l.json
     since=$(jq -r '.[2].start' l.json)
     run -0 "$CTL" diff --since "$since" --until "$(jq -r '.[3].start' l.json)" --baseline "5s before" --comm spike
-    [[ ${lines[0]} == *before*after*delta*points* ]]
-    [[ ${lines[1]} == *total ]]
+    [[ ${lines[0]} == "before  "*" s in "*" window"* ]]
+    [[ ${lines[1]} == "after   "*" s in "*" window"* ]]
+    grep -q 'before.*after.*delta.*points' <<<"$output"
+    grep -q ' total$' <<<"$output"
     "$CTL" get "$(jq -r '.[1].id' l.json)" -o a.pb.gz
     "$CTL" get "$(jq -r '.[2].id' l.json)" -o b.pb.gz
     "$CTL" diff a.pb.gz b.pb.gz -o d.pb.gz
@@ -116,7 +118,7 @@ label() # profile, label
     go tool pprof -tags d.pb.gz 2>/dev/null | grep -q 'pprof::base'
     # the same file twice: nothing differs, by any judgement
     run -0 "$CTL" diff a.pb.gz a.pb.gz --rows 0
-    run ! grep -v '^~\|^  *before' <<<"$output"
+    run ! grep -v '^~\|^  *before\|^before  a.pb.gz: \|^after   a.pb.gz: ' <<<"$output"
 }
 
 @test "snapshot: the open window now" {

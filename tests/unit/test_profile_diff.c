@@ -131,6 +131,29 @@ static void test_noise(void **state)
 	assert_null(strchr(out.data, '~'));
 }
 
+/* Half the time before: half the counts there are no difference, and the sampling error is less than twice it. */
+static void test_scaled(void **state)
+{
+	_cleanup_(profile_freep) struct profile *p = compared();
+	_cleanup_(diff_freep) struct diff *half = NULL, *alike = NULL;
+	_cleanup_(buf_done) struct buf out = BUF_INIT(65536);
+
+	(void)state;
+	assert_int_equal(diff_new(&half, p, &(struct diff_options){ .scale = 0.5 }), 0);
+	assert_int_equal(row(half, "work")->before, 500 * (int64_t)SAMPLE_PERIOD_NS);
+	assert_int_equal(row(half, "work")->n_before, 1000);
+	assert_int_equal(row(half, "work")->after, 400 * (int64_t)SAMPLE_PERIOD_NS);
+	/* 400 - 500 with the deviation sqrt(400 + 1000 / 4) = 25.5 */
+	assert_false(row(half, "work")->noise);
+	assert_int_equal(half->before, 550 * (int64_t)SAMPLE_PERIOD_NS);
+	assert_int_equal(diff_print(half, &(struct diff_print){ .unit = "nanoseconds" }, &out), 0);
+	/* 555 and 550 are alike */
+	assert_non_null(strstr(out.data, "~       5.50s      5.55s     +0.05s"));
+	/* shares know nothing of it */
+	assert_int_equal(diff_new(&alike, p, &(struct diff_options){}), 0);
+	assert_true(row(half, "work")->points == row(alike, "work")->points);
+}
+
 static void test_nothing(void **state)
 {
 	_cleanup_(profile_freep) struct profile *p = sample_empty(), *none = NULL;
@@ -182,9 +205,9 @@ static void test_tally(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names), cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_noise), cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_tally),
+		cmocka_unit_test(test_names),   cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_noise),   cmocka_unit_test(test_scaled),
+		cmocka_unit_test(test_nothing), cmocka_unit_test(test_tally),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
