@@ -107,6 +107,7 @@ struct route {
 	unsigned methods; /* enum http_method */
 	bool privileged;
 	enum MHD_Result (*handle)(struct request *q);
+	const char *what; /* it is, to who may not; NULL: its path says so */
 };
 enum http_method { HTTP_GET = 1, HTTP_HEAD = 2, HTTP_POST = 4, HTTP_DELETE = 8 };
 enum MHD_Result route_request(void *arg, struct MHD_Connection *mhd, const char *url,

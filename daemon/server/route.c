@@ -10,6 +10,8 @@
 /* How much of a body that is too large is read, to be able to say so, before the line is cut. */
 #define MAX_DROPPED_BYTES (1024 * 1024)
 
+#define RECORDED "what was recorded (`cprofctl list`, `get`, `diff`)"
+
 static const struct route routes[] = {
 	{ "/", HTTP_GET | HTTP_HEAD, false, pprof_redirect },
 	{ "/debug/pprof", HTTP_GET | HTTP_HEAD, false, pprof_redirect },
@@ -22,13 +24,14 @@ static const struct route routes[] = {
 	{ "/api/v1/version", HTTP_GET | HTTP_HEAD, false, status_version },
 	{ "/api/v1/status", HTTP_GET | HTTP_HEAD, false, status_status },
 	{ "/api/v1/targets", HTTP_GET | HTTP_HEAD | HTTP_POST, false, control_targets },
-	{ "/api/v1/targets/rules", HTTP_GET | HTTP_HEAD, true, control_rules },
-	{ "/api/v1/pause", HTTP_POST, true, control_pause },
-	{ "/api/v1/resume", HTTP_POST, true, control_resume },
-	{ "/api/v1/windows", HTTP_GET | HTTP_HEAD, true, windows_list },
-	{ "/api/v1/windows/*", HTTP_GET, true, windows_one },
-	{ "/api/v1/profile", HTTP_GET, true, windows_profile },
-	{ "/api/v1/snapshot", HTTP_POST, true, windows_snapshot },
+	{ "/api/v1/targets/rules", HTTP_GET | HTTP_HEAD, true, control_rules,
+	  "what is profiled continuously" },
+	{ "/api/v1/pause", HTTP_POST, true, control_pause, "`cprofctl pause`" },
+	{ "/api/v1/resume", HTTP_POST, true, control_resume, "`cprofctl resume`" },
+	{ "/api/v1/windows", HTTP_GET | HTTP_HEAD, true, windows_list, RECORDED },
+	{ "/api/v1/windows/*", HTTP_GET, true, windows_one, RECORDED },
+	{ "/api/v1/profile", HTTP_GET, true, windows_profile, RECORDED },
+	{ "/api/v1/snapshot", HTTP_POST, true, windows_snapshot, "`cprofctl snapshot`" },
 	{ "/api/v1/captures", HTTP_POST, false, captures_create },
 	{ "/api/v1/captures/*", HTTP_GET | HTTP_POST | HTTP_DELETE, false, captures_one },
 };
@@ -190,7 +193,7 @@ static bool begin(struct request *q, const char *url, const char *method,
 		*ret_answer = reply_error(q, 403,
 					  "%s is for root and members of group " CPROF_GROUP
 					  ": use sudo, or join the group and log in again",
-					  q->path);
+					  q->route->what ?: q->path);
 		return false;
 	}
 	return true;

@@ -218,7 +218,8 @@ static int resolve_named_group(struct resolver *r, const struct capture_target *
 	if (r->n_found == 0)
 		return resolve_fail(
 			r, -ENOENT,
-			"no running %s has this name: see what runs with `cprofctl targets`", what);
+			"no running %s is called %.128s: see what runs with `cprofctl targets`",
+			what, t->value);
 	return 0;
 }
 
@@ -256,9 +257,10 @@ static int resolve_cgroup(struct resolver *r, const char *value)
 		r->v2 = v2;
 		return add_group(r, strcmp(path, "/") == 0 ? "" : path);
 	}
-	return resolve_fail(
-		r, -ENOENT,
-		"no such cgroup: give its path below the mount point, as in /proc/PID/cgroup");
+	return resolve_fail(r, -ENOENT,
+			    "no cgroup is called %.128s: give its path below the mount point, as "
+			    "in /proc/PID/cgroup",
+			    value);
 }
 
 static int resolve_one(struct resolver *r, const struct capture_target *t)

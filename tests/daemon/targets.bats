@@ -97,7 +97,7 @@ only() { # pid, capture's arguments...
     run --separate-stderr "$CTL" capture --unit cprofdtest.service --seconds 1 -o out.pb.gz
     echo "$stderr"
     [ "$status" -eq 1 ]
-    grep -q 'no running unit' <<<"$stderr"
+    grep -q 'no running unit is called cprofdtest.service: ' <<<"$stderr"
     # nor a container, in a folder that is the user's
     chown 61000 "$h/user.slice/user-61000.slice/user@61000.service/app.slice"
     in_group "$h" "/user.slice/user-61000.slice/user@61000.service/app.slice/docker-$ID.scope"

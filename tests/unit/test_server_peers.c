@@ -69,6 +69,12 @@ static void test_rights(void **state _unused_)
 	client_ask(fd, "GET", "/debug/pprof/", NULL, NULL, &a);
 	assert_null(strstr(a.body, "cmdline"));
 	answer_done(&a);
+	/* in the asker's words */
+	client_ask(fd, "GET", "/api/v1/windows", NULL, NULL, &a);
+	assert_int_equal(a.status, 403);
+	assert_non_null(strstr(a.body, "`cprofctl list`"));
+	assert_null(strstr(a.body, "/api/v1"));
+	answer_done(&a);
 	close(fd);
 	assert_int_equal(status_number(&h, "privileged"), 1);
 	harness_stop(&h);
