@@ -135,5 +135,5 @@ const struct verb verb_capture = {
 		"  cprofctl capture 1234\n"
 		"  cprofctl capture --unit postgresql@15-main.service --seconds 2m\n"
 		"  cprofctl capture --all --format svg -o host.svg\n"
-		"  cprofctl capture --comm nginx -o - | go tool pprof -top -\n",
+		"  cprofctl capture --comm nginx -o - | cprofctl report -\n",
 };
