@@ -4,6 +4,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+#include "cleanup.h"
 
 void human_count(char *s, size_t size, uint64_t v)
 {
@@ -45,4 +48,14 @@ void human_bytes(char *s, size_t size, double bytes)
 		i++;
 	}
 	snprintf(s, size, "%.*f %s", i > 0 && bytes < 100, bytes, units[i]);
+}
+
+char *human_time(char s[HUMAN_TIME_BYTES], int64_t ns)
+{
+	time_t t = (time_t)(ns / (int64_t)NSEC_PER_SEC);
+	struct tm tm;
+
+	localtime_r(&t, &tm);
+	strftime(s, HUMAN_TIME_BYTES, "%Y-%m-%d %H:%M:%S", &tm);
+	return s;
 }

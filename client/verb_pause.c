@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pause and resume, of continuous profiling. */
 #include <string.h>
-#include <time.h>
 
 #include "args.h"
 #include "daemon.h"
 #include "doc.h"
+#include "human.h"
 #include "text.h"
 #include "when.h"
 
@@ -18,10 +18,8 @@ static int pause_say(const struct buf *reply)
 	_cleanup_(json_decrefp)
 		json_t *j = json_loadb(reply->data ? reply->data : "", reply->size, 0, NULL);
 	const char *until = doc_text(j, "paused_until");
-	char stamp[64];
-	struct tm tm;
+	char stamp[HUMAN_TIME_BYTES];
 	int64_t ns;
-	time_t t;
 
 	if (!json_is_true(json_object_get(j, "paused"))) {
 		say("continuous profiling goes on");
@@ -31,11 +29,8 @@ static int pause_say(const struct buf *reply)
 		say("continuous profiling is paused until `cprofctl resume`; captures still work");
 		return 0;
 	}
-	t = (time_t)(ns / (int64_t)NSEC_PER_SEC);
-	localtime_r(&t, &tm);
-	strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &tm);
 	say("continuous profiling is paused until %s, or `cprofctl resume`; captures still work",
-	    stamp);
+	    human_time(stamp, ns));
 	return 0;
 }
 
@@ -83,9 +78,9 @@ static int resume_run(const struct client *c, int argc, char **argv)
 const struct verb verb_pause = {
 	.name = "pause",
 	.run = pause_run,
-	.usage = "[TIME]",
+	.usage = "[SPAN]",
 	.summary = "stop continuous profiling, for a while",
-	.help = "Continuous profiling stops at once, and goes on after TIME (30min, 1h), or with "
+	.help = "Continuous profiling stops at once, and goes on after SPAN (30min, 1h), or with "
 		"`cprofctl\n"
 		"resume`. What the open window holds is kept. Captures still work.\n",
 };

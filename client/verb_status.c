@@ -6,6 +6,40 @@
 #include "human.h"
 #include "doc.h"
 #include "text.h"
+#include "when.h"
+
+/* What a key does not say by itself. */
+enum label_as { AS_IT_IS, AS_COUNT, AS_BYTES, AS_PPM, AS_TIME };
+
+struct label {
+	const char *section, *key, *text; /* text: NULL is the key's */
+	enum label_as as;
+};
+
+static const struct label labels[] = {
+	{ "budget", "cpu_ppm_limit", "cpu limit", AS_PPM },
+	{ "budget", "cpu_ppm_used", "cpu used", AS_PPM },
+	{ "continuous", "open_since", NULL, AS_TIME },
+	{ "continuous", "paused_until", NULL, AS_TIME },
+	{ "store", "bytes", "size", AS_BYTES },
+	{ "store", "deleted_for_age", "deleted for MaxAge=", AS_COUNT },
+	{ "store", "deleted_for_bytes", "deleted for MaxBytes=", AS_COUNT },
+	{ "store", "keep_free", "not stored for KeepFree=", AS_COUNT },
+	{ "store", "newest", NULL, AS_TIME },
+	{ "store", "oldest", NULL, AS_TIME },
+	{ "store", "written", "profiles written", AS_COUNT },
+	{ "store", "written_bytes", "bytes written", AS_BYTES },
+};
+
+static const struct label *label_find(const char *section, const char *key)
+{
+	static const struct label plain = {};
+
+	for (size_t i = 0; i < ARRAY_SIZE(labels); i++)
+		if (strcmp(labels[i].section, section) == 0 && strcmp(labels[i].key, key) == 0)
+			return &labels[i];
+	return &plain;
+}
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -17,10 +51,14 @@ static bool ends_with(const char *s, const char *end)
 /* A value in the unit that its key names, or that its section implies. */
 static void print_number(const char *section, const char *key, const json_t *value)
 {
+	enum label_as as = label_find(section, key)->as;
 	double v = json_number_value(value);
 	char text[64];
 
-	if (ends_with(key, "_bytes") || strcmp(section, "memory") == 0)
+	if (as == AS_PPM)
+		snprintf(text, sizeof(text), "%.2f %%", v / 1e4);
+	else if (as == AS_BYTES || (as == AS_IT_IS && ends_with(key, "_bytes")) ||
+		 strcmp(section, "memory") == 0)
 		human_bytes(text, sizeof(text), v);
 	else if (ends_with(key, "_ns"))
 		human_seconds(text, sizeof(text), v / 1e9);
@@ -53,8 +91,13 @@ static void print_key(const char *key)
 static void print_value(const char *section, const char *key, const json_t *value)
 {
 	_cleanup_free_ char *text = NULL;
+	char stamp[HUMAN_TIME_BYTES];
+	int64_t ns;
 
-	if (json_is_string(value)) {
+	if (json_is_string(value) && label_find(section, key)->as == AS_TIME &&
+	    when_parse(json_string_value(value), 0, &ns, NULL) == 0) {
+		printf("%s", human_time(stamp, ns));
+	} else if (json_is_string(value)) {
 		text = text_printable(json_string_value(value));
 		printf("%s", text ? text : "");
 	} else if (json_is_number(value)) {
@@ -131,10 +174,13 @@ static void print_section(const char *name, const json_t *section)
 	putchar('\n');
 	json_object_foreach((json_t *)section, key, value)
 	{
-		const char *separator = "";
+		const char *separator = "", *text = label_find(name, key)->text;
 
 		printf("  ");
-		print_key(key);
+		if (text)
+			printf("%s", text);
+		else
+			print_key(key);
 		printf("  ");
 		if (!json_is_object(value))
 			print_value(name, key, value);

@@ -26,6 +26,18 @@ STATUS='{"status": {"version": "1.2.3", "kernel": "6.18",
 	[[ $output == *'/a\x1b[2J'* ]]
 }
 
+@test "status says what its numbers are; times are local" {
+	fake '{"status": {"store": {"bytes": 2048, "written": 6, "written_bytes": 512000, "deleted_for_bytes": 3,
+		"deleted_for_age": 4, "keep_free": 5, "oldest": "2026-11-28T11:00:05Z", "newest": null},
+		"budget": {"cpu_ppm_used": 10490, "cpu_ppm_limit": 200000}}}'
+	TZ=XYZ-1 run -0 "$CPROFCTL" status
+	for line in "size  2.0 KiB" "profiles written  6" "bytes written  500 KiB" "deleted for MaxBytes=  3" \
+		"deleted for MaxAge=  4" "not stored for KeepFree=  5" "oldest  2026-11-28 12:00:05" "newest  -" \
+		"cpu used  1.05 %" "cpu limit  20.00 %"; do
+		grep -qx "  $line" <<<"$output"
+	done
+}
+
 @test "status --json is one document, the daemon's" {
 	fake "$STATUS"
 	"$CPROFCTL" status --json >s
