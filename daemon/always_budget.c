@@ -62,7 +62,8 @@ static void describe(struct engine *e)
 			 b->hz, b->configured_hz, b->used_ppm / 1e4, b->limit_ppm / 1e4);
 }
 
-static void tell(const struct engine *e)
+/* was: the state before */
+static void tell(const struct engine *e, enum budget_state was)
 {
 	const struct budget *b = &e->budget;
 
@@ -71,10 +72,14 @@ static void tell(const struct engine *e)
 		log_info("inside the CPU budget again: %.2f %% of the machine", b->used_ppm / 1e4);
 		break;
 	case BUDGET_DEFERRING:
-		log_warning(
-			"over the CPU budget or just back in it (%.2f %% of the machine, allowed "
-			"are %.2f %%): windows are named later; %u Hz",
-			b->used_ppm / 1e4, b->limit_ppm / 1e4, b->hz);
+		if (was == BUDGET_OK)
+			log_warning("over the CPU budget (%.2f %% of the machine, allowed are "
+				    "%.2f %%): windows are named later",
+				    b->used_ppm / 1e4, b->limit_ppm / 1e4);
+		else
+			log_info("inside the CPU budget (%.2f %% of the machine, allowed are "
+				 "%.2f %%): %u Hz again, windows are still named later",
+				 b->used_ppm / 1e4, b->limit_ppm / 1e4, b->hz);
 		break;
 	case BUDGET_REDUCED:
 		log_warning("%s", e->budget_remark);
@@ -87,12 +92,13 @@ static int on_reading(sd_event_source *source, _unused_ uint64_t usec, void *arg
 	struct engine *e = arg;
 	struct budget_reading r = { .time_ns = clock_ns(CLOCK_MONOTONIC),
 				    .cpus = (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L) };
+	enum budget_state was = e->budget.state;
 
 	r.cpu_ns = cost_ns(e);
 	read_samples(e, &r);
 	if (budget_read(&e->budget, &r)) {
 		describe(e);
-		tell(e);
+		tell(e, was);
 		continuous_defer(e->continuous, e->budget.state != BUDGET_OK);
 		(void)continuous_set_hz(e->continuous, e->budget.hz);
 	}
