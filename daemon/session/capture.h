@@ -40,6 +40,7 @@ struct capture {
 	sd_event_source *exits[CPROF_MAX_TARGETS]; /* pidfds of process targets */
 	unsigned n_alive;                          /* of them */
 	struct symbols_request *request;
+	struct object *main_object; /* that the process target ran at the end, NULL not known */
 	struct buf profile;
 	const char *error;
 	void (*done)(void *arg);
@@ -48,6 +49,9 @@ struct capture {
 
 /* result.c: names, then the profile; ends in DONE or FAILED. */
 int capture_name(struct capture *c);
+/* Has the executable of a single process target looked for from the start: one that sleeps leaves no sample that
+ * tells it. */
+void capture_know_main(const struct capture *c);
 
 /* usage.c: CPU time that the targets have used so far, in ns; false when that is not known. */
 bool usage_cpu_ns(const struct capture *c, uint64_t *ret);

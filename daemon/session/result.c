@@ -6,15 +6,17 @@
 #include "capture.h"
 #include "cleanup.h"
 
-/* The executable that the profile is about: the one that the single process target runs, or the
- * only one there is among the samples; a reference, or NULL. */
-static struct object *capture_main_object(const struct capture *c)
+static uint32_t capture_main_pid(const struct capture *c)
 {
-	const struct sessions_options *o = &c->sessions->options;
+	return c->spec.n_targets == 1 && c->resolved.n_pids == 1 ? c->resolved.pids[0].pid : 0;
+}
+
+/* The executable that the profile is about: the one that the single process target runs, or the
+ * only one there is among the samples; NULL where there are several. */
+static struct object *capture_sampled_object(const struct capture *c)
+{
+	uint32_t pid = capture_main_pid(c);
 	struct object *exe = NULL;
-	uint32_t pid = c->spec.n_targets == 1 && c->resolved.n_pids == 1 ? c->resolved.pids[0].pid
-									 : 0;
-	struct process_info *p;
 
 	for (size_t i = 0; i < aggregate_n_stacks(c->aggregate); i++) {
 		const struct process_info *info = aggregate_stack(c->aggregate, i)->process;
@@ -29,14 +31,41 @@ static struct object *capture_main_object(const struct capture *c)
 		else if (!pid)
 			return NULL;
 	}
-	if (exe || !pid)
-		return exe ? object_ref(exe) : NULL;
-
-	p = o->process ? o->process(o->arg, pid) : NULL;
-	if (p && p->exe)
-		exe = object_ref(p->exe);
-	process_info_unref(p);
 	return exe;
+}
+
+void capture_know_main(const struct capture *c)
+{
+	const struct sessions_options *o = &c->sessions->options;
+	uint32_t pid = capture_main_pid(c);
+
+	if (pid && o->process)
+		process_info_unref(o->process(o->arg, pid));
+}
+
+static void capture_find_main(struct capture *c)
+{
+	const struct sessions_options *o = &c->sessions->options;
+	uint32_t pid = capture_main_pid(c);
+	struct process_info *p;
+
+	if (c->main_object || !pid || !o->process)
+		return;
+	p = o->process(o->arg, pid);
+	if (p && p->exe)
+		c->main_object = object_ref(p->exe);
+	process_info_unref(p);
+}
+
+/* What its samples say is right at their time. */
+static struct object *capture_main_object(struct capture *c)
+{
+	struct object *sampled = capture_sampled_object(c);
+
+	if (sampled)
+		return sampled;
+	capture_find_main(c);
+	return c->main_object;
 }
 
 /* One line for whoever opens the profile later. */
@@ -65,26 +94,22 @@ static int capture_comment(struct capture *c, char **ret)
 static int capture_build(struct capture *c)
 {
 	_cleanup_free_ char *comment = NULL;
-	struct object *exe;
 	int r;
 
 	r = capture_comment(c, &comment);
 	if (r < 0)
 		return r;
 
-	exe = capture_main_object(c);
-	r = build_profile(c->aggregate, c->sessions->options.symbolizer,
-			  &(struct build_options){
-				  .hz = c->spec.hz,
-				  .time_ns = c->start_realtime_ns,
-				  .duration_ns = (int64_t)(c->end_ns - c->start_ns),
-				  .main_object = exe,
-				  .short_names = c->spec.short_names,
-				  .comment = comment,
-			  },
-			  &c->profile);
-	object_unref(exe);
-	return r;
+	return build_profile(c->aggregate, c->sessions->options.symbolizer,
+			     &(struct build_options){
+				     .hz = c->spec.hz,
+				     .time_ns = c->start_realtime_ns,
+				     .duration_ns = (int64_t)(c->end_ns - c->start_ns),
+				     .main_object = capture_main_object(c),
+				     .short_names = c->spec.short_names,
+				     .comment = comment,
+			     },
+			     &c->profile);
 }
 
 static void capture_finish(struct capture *c, int error)
@@ -122,6 +147,7 @@ int capture_name(struct capture *c)
 	int r;
 
 	c->state = CAPTURE_NAMING;
+	capture_find_main(c);
 	r = aggregate_frames(c->aggregate, &frames, &n);
 	if (r == 0)
 		r = symbolizer_request(c->sessions->options.symbolizer, frames, n,

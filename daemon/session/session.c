@@ -316,6 +316,7 @@ static void capture_start(struct capture *c)
 	c->cpu_known = usage_cpu_ns(c, &c->first_cpu_ns);
 	c->last_cpu_ns = c->first_cpu_ns;
 	c->sessions->stats.captures_total++;
+	capture_know_main(c);
 	/* what it samples is looked at from now on, and not when an idle daemon would wake */
 	if (c->sessions->options.kick)
 		c->sessions->options.kick(c->sessions->options.arg);
@@ -387,6 +388,7 @@ struct capture *capture_free(struct capture *c)
 	for (size_t i = 0; i < ARRAY_SIZE(c->exits); i++)
 		sd_event_source_disable_unref(c->exits[i]);
 	aggregate_free(c->aggregate);
+	object_unref(c->main_object);
 	object_unref(c->hidden_kernel);
 	free(c->scratch);
 	resolved_done(&c->resolved);

@@ -75,7 +75,7 @@ struct sessions_options {
 	struct object_table *objects;
 	uint64_t memory_bytes; /* of all aggregates */
 	unsigned max_captures;
-	/* The process that has this pid now: a reference, or NULL. */
+	/* The process that has this pid now, or had it until a moment ago: a reference, or NULL. */
 	struct process_info *(*process)(void *arg, uint32_t pid);
 	/* A capture ended: drain now rather than at the next tick. May be NULL. */
 	void (*kick)(void *arg);

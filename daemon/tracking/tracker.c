@@ -355,10 +355,13 @@ struct process_info *tracker_process(struct tracker *t, uint32_t pid)
 {
 	struct process *p = world_adopt(t, pid);
 
-	if (!p)
-		return NULL;
-	world_find_cgroup(t, p);
-	return process_info_ref(image_info(p->image));
+	if (p) {
+		world_find_cgroup(t, p);
+		world_find_maps(t, p);
+	} else {
+		p = processes_find(t->processes, pid);
+	}
+	return p ? process_info_ref(image_info(p->image)) : NULL;
 }
 
 struct each {

@@ -61,7 +61,8 @@ void tracker_advance(struct tracker *t, uint64_t until_ns);
 /* Somebody waits for the samples up to now: what would be gathered to be cheaper is not. */
 void tracker_hurry(struct tracker *t);
 
-/* The process that has this pid now, from the tables or /proc; a reference, or NULL. */
+/* The process that has this pid now, from the tables or /proc, or that had it until a moment ago; a reference, or
+ * NULL. Its executable may still have to be opened, and is then there at a later call. */
 struct process_info *tracker_process(struct tracker *t, uint32_t pid);
 /* Calls for every living process. */
 void tracker_each(struct tracker *t, void (*fn)(void *arg, struct process_info *p), void *arg);

@@ -74,6 +74,12 @@ static void read_maps(struct tracker *t, struct process *p)
 	source_unref(exe);
 }
 
+void world_find_maps(struct tracker *t, struct process *p)
+{
+	if (!p->maps_known)
+		read_maps(t, p);
+}
+
 static struct mapping mapping_of(const struct timeline_event *te)
 {
 	struct mapping m = { te->e.start, te->e.limit, te->e.offset, te->source };

@@ -63,5 +63,7 @@ struct jits_sample world_jits_sample(struct tracker *t, const struct pending *p)
 
 /* A process as /proc has it now, when it is not known yet; NULL. */
 struct process *world_adopt(struct tracker *t, uint32_t pid);
+/* Reads from /proc what a living process maps, where that is not known. */
+void world_find_maps(struct tracker *t, struct process *p);
 /* Reads from /proc which cgroup the process is in now. */
 void world_find_cgroup(struct tracker *t, struct process *p);
