@@ -124,7 +124,13 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 			return -EINVAL;
 		}
 	}
-	return optind < argc ? -EINVAL : 1;
+	if (optind < argc) {
+		_cleanup_free_ char *word = text_printable(argv[optind]);
+
+		fprintf(stderr, "cprofd: does not take '%s'\n", word ? word : "");
+		return -EINVAL;
+	}
+	return 1;
 }
 
 /* arg: a counter of them, or NULL. */

@@ -96,7 +96,10 @@ static int make_folder(const char *path)
 	if (!slash || slash == folder)
 		return 0;
 	*slash = '\0';
-	return mkdir(folder, 0755) < 0 && errno != EEXIST ? -errno : 0;
+	if (mkdir(folder, 0755) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	/* everybody may come in, whatever the umask */
+	return chmod(folder, 0755) < 0 ? -errno : 0;
 }
 
 int listen_unix(struct listener *ret, const char *path, char **ret_error)
