@@ -3,6 +3,21 @@
 
 #include <string.h>
 
+#include "near.h"
+
+static int args_refuse(const struct verb *v, const char *arg, bool has_json)
+{
+	struct near n = { .word = arg };
+
+	near_offer(&n, "--help");
+	if (has_json)
+		near_offer(&n, "--json");
+	if (n.best && n.slips > 0)
+		return say_usage(v, "%s does not take '%s': did you mean %s?", v->name, arg,
+				 n.best);
+	return say_usage(v, "%s does not take '%s'", v->name, arg);
+}
+
 int args_parse(const struct verb *v, int argc, char **argv, bool *ret_json)
 {
 	bool json = false;
@@ -13,7 +28,7 @@ int args_parse(const struct verb *v, int argc, char **argv, bool *ret_json)
 			return -1;
 		}
 		if (!ret_json || strcmp(argv[i], "--json") != 0)
-			return say_usage(v, "%s does not take '%s'", v->name, argv[i]);
+			return args_refuse(v, argv[i], ret_json);
 		json = true;
 	}
 

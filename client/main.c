@@ -3,6 +3,7 @@
 
 #include "client.h"
 #include "cprof/api.h"
+#include "near.h"
 #include "text.h"
 
 static int help_run(const struct client *c, int argc, char **argv);
@@ -44,36 +45,6 @@ void verb_print_help(const struct verb *v)
 	printf("usage: cprofctl %s%s%s\n\n%s", v->name, *v->usage ? " " : "", v->usage, v->help);
 }
 
-/* Edits (insertions, removals, changes and swaps of neighbours) from a to b. */
-static unsigned distance(const char *a, const char *b)
-{
-	unsigned rows[3][32];
-	unsigned *before = rows[0], *last = rows[1], *row = rows[2];
-	size_t n = strlen(b);
-
-	if (n + 1 > ARRAY_SIZE(rows[0]) || strlen(a) + 1 > ARRAY_SIZE(rows[0]))
-		return ~0U;
-
-	for (size_t j = 0; j <= n; j++)
-		last[j] = (unsigned)j;
-	for (size_t i = 1; a[i - 1]; i++) {
-		unsigned *spare = before;
-
-		row[0] = (unsigned)i;
-		for (size_t j = 1; j <= n; j++) {
-			row[j] = last[j - 1] + (a[i - 1] != b[j - 1]);
-			row[j] = MIN(row[j], last[j] + 1);
-			row[j] = MIN(row[j], row[j - 1] + 1);
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-				row[j] = MIN(row[j], before[j - 2] + 1);
-		}
-		before = last;
-		last = row;
-		row = spare;
-	}
-	return last[n];
-}
-
 static const struct verb *verb_find(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
@@ -84,23 +55,13 @@ static const struct verb *verb_find(const char *name)
 
 static int refuse_verb(const char *name)
 {
-	const struct verb *nearest = NULL;
-	unsigned least = 3;
+	struct near n = { .word = name };
 
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
-		size_t n = strlen(name);
-		unsigned d = distance(name, verbs[i]->name);
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		near_offer(&n, verbs[i]->name);
 
-		if (n >= 3 && strncmp(name, verbs[i]->name, n) == 0)
-			d = 0;
-		if (d < least) {
-			least = d;
-			nearest = verbs[i];
-		}
-	}
-
-	if (nearest)
-		say_error("unknown verb '%s': did you mean '%s'?", name, nearest->name);
+	if (n.best)
+		say_error("unknown verb '%s': did you mean '%s'?", name, n.best);
 	else
 		say_error("unknown verb '%s': see `cprofctl help`", name);
 	say("usage: cprofctl [--socket PATH] VERB [...]");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options.h"
 
-#include <getopt.h>
 #include <string.h>
 
+#include "refuse.h"
 #include "text.h"
 
 enum {
@@ -203,16 +203,6 @@ static int options_one(struct capture_options *o, const struct verb *v, int opt,
 	}
 }
 
-/* What getopt_long could not take: it leaves the culprit in optopt or before optind. */
-static int options_refuse(const struct verb *v, int opt, char **argv)
-{
-	if (opt == ':')
-		return say_usage(v, "%s needs a value", argv[optind - 1]);
-	if (optopt > 0 && optopt < 256 && argv[optind - 1][1] != '-')
-		return say_usage(v, "unknown option -%c", optopt);
-	return say_usage(v, "unknown option, or a value it does not take: %s", argv[optind - 1]);
-}
-
 static int options_operands(struct capture_options *o, const struct verb *v, bool record, int argc,
 			    char **argv, char **pids)
 {
@@ -274,7 +264,7 @@ int capture_options_parse(struct capture_options *o, const struct verb *v, int a
 		if (opt == OPT_USER && !record)
 			return say_usage(v, "--user belongs to record: capture takes what runs");
 		if (opt == ':' || opt == '?')
-			return options_refuse(v, opt, argv);
+			return refuse_option(v, opt, argv, capture_long_options);
 		r = options_one(o, v, opt, optarg, &pids);
 		if (r != 0)
 			return r;

@@ -177,12 +177,3 @@ void query_append(const struct query *q, struct buf *path)
 	for (size_t i = 0; i < q->n_filters; i++)
 		query_append_pair(path, q->filters[i].key, q->filters[i].value);
 }
-
-int query_refuse(const struct verb *v, int opt, char **argv)
-{
-	if (opt == ':')
-		return say_usage(v, "%s needs a value", argv[optind - 1]);
-	if (optopt > 0 && optopt < 256 && argv[optind - 1][1] != '-')
-		return say_usage(v, "unknown option -%c", optopt);
-	return say_usage(v, "unknown option, or a value it does not take: %s", argv[optind - 1]);
-}

@@ -71,5 +71,3 @@ void query_append(const struct query *q, struct buf *path);
 void query_append_pair(struct buf *path, const char *key, const char *value);
 /* Appends s as part of a URL. */
 void query_encode(struct buf *b, const char *s);
-/* What getopt_long could not take. EXIT_USAGE. */
-int query_refuse(const struct verb *v, int opt, char **argv);

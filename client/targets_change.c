@@ -9,6 +9,7 @@
 #include "daemon.h"
 #include "doc.h"
 #include "query.h"
+#include "refuse.h"
 
 #define CHANGE_REPLY_BYTES (16U << 20)
 
@@ -30,7 +31,7 @@ static int change_parse(struct query *q, int argc, char **argv)
 			return -1;
 		}
 		if (opt == ':' || opt == '?')
-			return query_refuse(&verb_targets, opt, argv);
+			return refuse_option(&verb_targets, opt, argv, options);
 		if (opt == 'a')
 			return say_usage(&verb_targets,
 					 "--all is for cprofd.conf: here, `pause` and `resume` "

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "filter.h"
 #include "query.h"
+#include "refuse.h"
 #include "report.h"
 #include "save.h"
 #include "sides.h"
@@ -79,7 +80,7 @@ static int diff_options(struct diff_args *a, int argc, char **argv)
 			return -1;
 		}
 		if (opt == ':' || opt == '?')
-			return query_refuse(&verb_diff, opt, argv);
+			return refuse_option(&verb_diff, opt, argv, options);
 		r = diff_option(a, opt, optarg);
 	}
 	return r;

@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "query.h"
+#include "refuse.h"
 #include "stored.h"
 
 #define GET_PATH_BYTES 65536
@@ -32,7 +33,7 @@ static int get_options(struct get *g, int argc, char **argv)
 			return -1;
 		}
 		if (opt == ':' || opt == '?')
-			return query_refuse(&verb_get, opt, argv);
+			return refuse_option(&verb_get, opt, argv, options);
 		r = opt == 'o'   ? stored_set_output(&g->stored, optarg)
 		    : opt == 'f' ? stored_set_format(&g->stored, optarg)
 				 : query_option(&g->query, &verb_get, opt, optarg);

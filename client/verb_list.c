@@ -9,6 +9,7 @@
 #include "doc.h"
 #include "human.h"
 #include "query.h"
+#include "refuse.h"
 #include "text.h"
 #include "when.h"
 
@@ -116,7 +117,7 @@ static int list_parse(struct list_options *o, int argc, char **argv)
 			return -1;
 		}
 		if (opt == ':' || opt == '?')
-			return query_refuse(&verb_list, opt, argv);
+			return refuse_option(&verb_list, opt, argv, options);
 		r = list_option(o, opt, optarg);
 	}
 	if (r == 0 && optind < argc)

@@ -49,7 +49,12 @@ static int pause_run(const struct client *c, int argc, char **argv)
 	uint64_t ns = 0;
 	char body[64];
 
-	if (argc == 2 && argv[1][0] != '-') {
+	if (argc > 1 && argv[1][0] != '-') {
+		if (argc > 2)
+			return say_usage(&verb_pause,
+					 "one span: '%s' is one too many; write \"1h 30min\" as "
+					 "one word",
+					 argv[2]);
 		if (text_parse_span_ns(argv[1], &ns) < 0 || ns == 0 ||
 		    ns > PAUSE_MAX_SECONDS * NSEC_PER_SEC)
 			return say_usage(&verb_pause,

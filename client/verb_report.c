@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
-#include <getopt.h>
 #include <string.h>
 
 #include "advice.h"
 #include "output.h"
+#include "refuse.h"
 #include "render.h"
 #include "report.h"
 
@@ -46,10 +46,8 @@ static int report_options(struct report_args *a, int argc, char **argv)
 						 "unknown format '%s': folded, svg or text",
 						 optarg);
 			break;
-		case ':':
-			return say_usage(&verb_report, "%s needs a value", argv[optind - 1]);
 		default:
-			return say_usage(&verb_report, "unknown option %s", argv[optind - 1]);
+			return refuse_option(&verb_report, opt, argv, options);
 		}
 	return 0;
 }
@@ -137,7 +135,7 @@ static int report_print_to(const struct report_args *a, const struct profile *p,
 		return say_error("no function matches '%s': `cprofctl report %s` lists them",
 				 a->regexp, a->file);
 	if (r == -EIO)
-		return say_error("cannot write to standard output: %s", strerror(errno));
+		return EXIT_FAILURE; /* main() says it, for all verbs */
 	if (r < 0)
 		return say_error("cannot report on %s: %s", a->file, strerror(-r));
 	return 0;

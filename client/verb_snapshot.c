@@ -3,6 +3,7 @@
 
 #include "doc.h"
 #include "query.h"
+#include "refuse.h"
 #include "save.h"
 #include "stored.h"
 
@@ -27,7 +28,7 @@ static int snapshot_options(struct stored *s, int argc, char **argv)
 			return -1;
 		}
 		if (opt == ':' || opt == '?')
-			return query_refuse(&verb_snapshot, opt, argv);
+			return refuse_option(&verb_snapshot, opt, argv, options);
 		r = opt == 'o' ? stored_set_output(s, optarg) : stored_set_format(s, optarg);
 	}
 	if (r == 0 && optind < argc)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
-#include <getopt.h>
 #include <poll.h>
 #include <string.h>
 
 #include "answers.h"
-#include "client.h"
+#include "refuse.h"
 #include "symbolize_profile.h"
 #include "worker.h"
 
@@ -86,11 +85,19 @@ static int symbolize_option(struct symbolize_args *a, int opt)
 	case 'h':
 		verb_print_help(&verb_symbolize);
 		return -1;
-	case ':':
-		return say_usage(&verb_symbolize, "%s needs a value", optarg);
 	default:
-		return say_usage(&verb_symbolize, "unknown option %s", optarg);
+		return 0;
 	}
+}
+
+/* As strtoull takes it, white space around it included. */
+static bool symbolize_is_address(const char *word)
+{
+	char *end;
+
+	errno = 0;
+	strtoull(word, &end, 16);
+	return end != word && errno == 0 && !end[strspn(end, " \t\r")];
 }
 
 static int symbolize_parse(struct symbolize_args *a, int argc, char **argv)
@@ -101,7 +108,7 @@ static int symbolize_parse(struct symbolize_args *a, int argc, char **argv)
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, ":afiCspo:h", symbolize_long_options, NULL)) != -1) {
 		if (opt == ':' || opt == '?')
-			optarg = argv[optind - 1];
+			return refuse_option(&verb_symbolize, opt, argv, symbolize_long_options);
 		r = symbolize_option(a, opt);
 		if (r != 0)
 			return r;
@@ -116,6 +123,10 @@ static int symbolize_parse(struct symbolize_args *a, int argc, char **argv)
 		return say_usage(&verb_symbolize, "-o goes with --profile");
 	if (!a->profile && optind >= argc)
 		return say_usage(&verb_symbolize, "which file?");
+	for (int i = optind + 1; i < argc; i++)
+		if (!symbolize_is_address(argv[i]))
+			return say_usage(&verb_symbolize, "'%s' is no hexadecimal address",
+					 argv[i]);
 	return 0;
 }
 
@@ -168,6 +179,7 @@ static int symbolizing_flush(struct symbolizing *s)
 	return fflush(stdout) == 0 ? 0 : EXIT_FAILURE;
 }
 
+/* What is no address has an answer, too: who asks line by line counts on one. */
 static int symbolizing_add(struct symbolizing *s, const char *word)
 {
 	s->batch[s->n++] = strtoull(word, NULL, 16);

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "human.h"
 #include "query.h"
+#include "refuse.h"
 #include "remote.h"
 #include "screen.h"
 #include "tally.h"
@@ -116,7 +117,7 @@ static int top_parse(struct top *t, int argc, char **argv)
 			return -1;
 		}
 		if (opt == ':' || opt == '?')
-			return query_refuse(&verb_top, opt, argv);
+			return refuse_option(&verb_top, opt, argv, options);
 		r = top_option(t, opt, optarg);
 	}
 	for (; r == 0 && optind < argc; optind++)

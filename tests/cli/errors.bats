@@ -68,8 +68,38 @@ usage_error() {
 	[[ $output == *"did you mean 'capture'?"* ]]
 	run -2 "$CPROFCTL" stat
 	[[ $output == *"did you mean 'status'?"* ]]
+	run -2 "$CPROFCTL" help foo
+	[[ $output != *"did you mean"* ]]
 	run -2 "$CPROFCTL" xyzzy
 	[[ $output != *"did you mean"* ]]
+}
+
+@test "a misspelt option gets a suggestion, and is told from a wrong value" {
+	said() { # MESSAGE ARGUMENT...
+		usage_error "${@:2}"
+		[ "${lines[0]}" = "cprofctl: $1" ]
+	}
+	said "unknown option --secnds: did you mean --seconds?" capture --all --secnds 3
+	said "unknown option --secnds: did you mean --seconds?" capture --all --secnds=3
+	said "unknown option --sicne: did you mean --since?" list --sicne 2h
+	said "unknown option --basename-only" symbolize --basename-only x
+	said "unknown option --fromat: did you mean --format?" report --fromat svg x
+	said "status does not take '--jsno': did you mean --json?" status --jsno
+	said "unknown option --frob" capture --frob 1
+	said "--co may be --comm or --container: write more of it" capture --co x
+	said "--all takes no value: 'yes' is one too many" capture --all=yes
+	said "--no-children takes no value: '1' is one too many" capture --no-children=1 1
+	said "unknown option -Z" capture --all -Zx
+	said "unknown option -Z" get -Z
+	said "--seconds needs a value" capture --seconds
+	said "-o needs a value" capture 1 -ao
+}
+
+@test "pause and symbolize name the word that is wrong" {
+	usage_error pause 30min 2
+	[[ ${lines[0]} == "cprofctl: one span: '2' is one too many"* ]]
+	usage_error symbolize "$CPROFCTL" zz
+	[ "${lines[0]}" = "cprofctl: 'zz' is no hexadecimal address" ]
 }
 
 @test "hostile arguments are escaped" {
@@ -211,4 +241,7 @@ usage_error() {
 	run -1 bash -c '"$0" status >/dev/full' "$CPROFCTL"
 	run -1 bash -c '"$0" status --json >/dev/full' "$CPROFCTL"
 	run -1 bash -c '"$0" help >/dev/full' "$CPROFCTL"
+	"$CPROFCTL" capture 1 --seconds 0.1 -o p.pb.gz
+	run -1 bash -c '"$0" report p.pb.gz >/dev/full' "$CPROFCTL"
+	[ "$output" = "cprofctl: cannot write to standard output: No space left on device" ]
 }

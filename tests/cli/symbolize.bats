@@ -58,7 +58,7 @@ binutils() { addr2line "$@" | sed 's/ (discriminator [0-9]*)$//'; }
 	run -0 "$CPROFCTL" symbolize prog 10 ffffffffffffffff
 	[ "$output" = $'0x0000000000000010\n??\n??:0\n0xffffffffffffffff\n??\n??:0' ]
 	strip prog
-	run -0 "$CPROFCTL" symbolize -fi prog "$(nm -D prog | sed -n 's/ T .*//p' | head -1)"
+	run -0 "$CPROFCTL" symbolize -fi prog 10
 }
 
 @test "symbolize answers as addresses come" {
