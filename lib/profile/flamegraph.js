@@ -44,12 +44,6 @@
 		window.addEventListener('scroll', stick);
 		window.addEventListener('keydown', onKey);
 		layout();
-		toRoots();
-		// a browser that has not laid the document out yet does not scroll it
-		window.addEventListener('load', toRoots);
-	}
-
-	function toRoots() {
 		if (!icicle)
 			window.scrollTo(0, height);
 		stick();

@@ -49,11 +49,6 @@ near(width(frame('hot')), FULL * 0.6);
 assert.ok(byId('reset').classList.contains('hidden'));
 assert.ok(window.scrollY > 0, 'the roots are at the lower end');
 
-// and where scrolling had to wait for the layout
-window.scrollY = 0;
-fire(window, new window.Event('load'));
-assert.strictEqual(window.scrollY, +document.documentElement.dataset.height);
-
 // a click: that frame is as wide as the window, what is beside it is gone, its callers stay
 click(frame('hot'));
 near(width(frame('hot')), FULL);
