@@ -57,7 +57,7 @@ static int get_parse(struct get *g, int argc, char **argv)
 			return say_usage(&verb_get, "a window's id, or a range with filters");
 		if (!*g->id || strchr(g->id, '/'))
 			return say_usage(&verb_get,
-					 "'%s' is no window's id: `cprofctl list` shows them",
+					 "'%s' is no window's id: `cprofctl list --ids` shows them",
 					 g->id);
 	}
 	return query_finish(&g->query, &verb_get, (int64_t)clock_ns(CLOCK_REALTIME));
@@ -93,7 +93,7 @@ const struct verb verb_get = {
 	.help = "Merges the windows of continuous profiling that overlap a range of time into one "
 		"profile,\n"
 		"the open window up to now included. Without a range: all there are.\n\n"
-		"  ID                        one window, as `cprofctl list` shows them\n"
+		"  ID                        one window: `cprofctl list --ids` shows them\n"
 		"  --since TIME, --until TIME\n"
 		"                            02:00, \"yesterday 14:00\", \"10 min ago\", 2h, "
 		"2026-11-23T02:00:00Z\n\n"

@@ -13,10 +13,14 @@
 #include "text.h"
 #include "when.h"
 
-#define LIST_PATH_BYTES 65536
-#define LIST_LINE_BYTES 65536
-#define LIST_BAR_CELLS  20
-#define LIST_MAX_STEP_S (366 * 86400ULL)
+#define LIST_PATH_BYTES    65536
+#define LIST_LINE_BYTES    65536
+#define LIST_BAR_CELLS     20
+#define LIST_MAX_STEP_S    (366 * 86400ULL)
+#define LIST_ID_COLUMNS    64
+#define LIST_MAX_NAMES     16
+#define LIST_LEAST_NAME    6
+#define LIST_SHARE_COLUMNS 8 /* " 100 %, " */
 /* Before the names. */
 #define LIST_FIXED_COLUMNS (35 + 10 + LIST_BAR_CELLS + 4)
 
@@ -31,7 +35,7 @@ struct list_options {
 	const char *by;
 	uint64_t step_ns; /* 0: a row a window */
 	enum list_sort sort;
-	bool json;
+	bool json, ids;
 };
 
 struct list_row {
@@ -90,6 +94,9 @@ static int list_option(struct list_options *o, int opt, const char *arg)
 	case 'j':
 		o->json = true;
 		return 0;
+	case 'i':
+		o->ids = true;
+		return 0;
 	default:
 		return query_option(&o->query, &verb_list, opt, arg);
 	}
@@ -103,6 +110,7 @@ static int list_parse(struct list_options *o, int argc, char **argv)
 		{ "sort", required_argument, NULL, 'S' },
 		{ "by", required_argument, NULL, 'b' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "ids", no_argument, NULL, 'i' },
 		QUERY_OPTIONS,
 		{ NULL },
 	};
@@ -122,6 +130,8 @@ static int list_parse(struct list_options *o, int argc, char **argv)
 	}
 	if (r == 0 && optind < argc)
 		return say_usage(&verb_list, "list does not take '%s'", argv[optind]);
+	if (r == 0 && o->ids && o->step_ns)
+		return say_usage(&verb_list, "--ids are of windows, the rows of --step have none");
 	return r ? r : query_finish(&o->query, &verb_list, (int64_t)clock_ns(CLOCK_REALTIME));
 }
 
@@ -176,26 +186,71 @@ static void list_bar(struct buf *b, double share)
 	buf_puts(b, "  ");
 }
 
+/* Of an executable the file's name: the folders are in --json. */
+static const char *list_name(const char *by, const char *name)
+{
+	const char *slash = strcmp(by, "exe") == 0 ? strrchr(name, '/') : NULL;
+
+	if (!*name)
+		return "-";
+	return slash && slash[1] ? slash + 1 : name;
+}
+
+/* Columns that a name takes when it is not cut. */
+static int list_width(const char *name)
+{
+	_cleanup_(buf_done) struct buf b = BUF_INIT(LIST_LINE_BYTES);
+
+	return cell_append(&b, name, 0, 0);
+}
+
+/*
+ * What each of n names may take of the columns: as much as it needs, where all fit; else short names leave what
+ * they do not need to the long ones.
+ */
+static int list_most(const int *widths, size_t n, int columns)
+{
+	int most = 0;
+
+	for (;;) {
+		int sum = 0;
+		bool cut = false;
+
+		for (size_t i = 0; i < n; i++) {
+			sum += MIN(widths[i], most + 1);
+			cut |= widths[i] > most;
+		}
+		if (sum > columns || !cut)
+			return MAX(most, LIST_LEAST_NAME);
+		most++;
+	}
+}
+
 /* "nginx.service 45 %, cron.service 3 %" */
-static void list_top(struct buf *b, const json_t *row, int columns)
+static void list_top(struct buf *b, const json_t *row, const char *by, int columns)
 {
 	const json_t *top = json_object_get(row, "top"), *j;
 	double all = doc_real(row, "cpu_ns");
-	size_t i;
+	int widths[LIST_MAX_NAMES], most = 0;
+	size_t i, n = MIN(json_array_size(top), (size_t)LIST_MAX_NAMES);
+
+	for (i = 0; columns && i < n; i++)
+		widths[i] = list_width(list_name(by, doc_text(json_array_get(top, i), "name")));
+	if (columns)
+		most = list_most(widths, n, columns - (int)n * LIST_SHARE_COLUMNS);
 
 	json_array_foreach((json_t *)top, i, j)
 	{
-		const char *name = doc_text(j, "name");
 		double share = all > 0 ? doc_real(j, "cpu_ns") / all * 100 : 0;
 
 		buf_puts(b, i ? ", " : "");
-		cell_append(b, *name ? name : "-", 0, columns ? MAX(columns / 3 - 8, 8) : 0);
+		cell_append(b, list_name(by, doc_text(j, "name")), 0, most);
 		buf_printf(b, " %.*f %%", share < 9.5, share);
 	}
 }
 
 /* Room for the names; 0: as much as they take, where no terminal cuts them. */
-static int list_columns(void)
+static int list_columns(int taken)
 {
 	struct winsize w = { 0 };
 
@@ -203,32 +258,60 @@ static int list_columns(void)
 		return 0;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) < 0 || w.ws_col == 0)
 		w.ws_col = 80;
-	return MAX(w.ws_col - LIST_FIXED_COLUMNS, 30);
+	return MAX(w.ws_col - LIST_FIXED_COLUMNS - taken, 30);
+}
+
+static int list_id_columns(const struct list_row *rows, size_t n)
+{
+	size_t most = 2;
+
+	for (size_t i = 0; i < n; i++)
+		most = MAX(most, strlen(doc_text(rows[i].json, "id")));
+	return (int)MIN(most, (size_t)LIST_ID_COLUMNS);
 }
 
 static int list_print_rows(const struct list_options *o, const struct list_row *rows, size_t n)
 {
-	int rest = list_columns();
+	int ids = o->ids ? list_id_columns(rows, n) : 0;
+	int rest = list_columns(ids ? ids + 2 : 0);
 	double most = 0;
 
 	for (size_t i = 0; i < n; i++)
 		most = MAX(most, rows[i].cpus);
 
+	if (ids)
+		printf("%-*s  ", ids, "ID");
 	printf("%-19s  %-12s  %8s  %-*s  HEAVIEST BY %s\n", "WHEN", "FOR", "CPU", LIST_BAR_CELLS,
 	       "", o->by);
 	for (size_t i = 0; i < n; i++) {
 		_cleanup_(buf_done) struct buf b = BUF_INIT(LIST_LINE_BYTES);
 		bool open = json_is_true(json_object_get(rows[i].json, "open"));
 
+		if (ids) {
+			cell_append(&b, doc_text(rows[i].json, "id"), ids, 0);
+			buf_puts(&b, "  ");
+		}
 		list_when(&b, &rows[i]);
 		buf_printf(&b, "  %6.1f %%", rows[i].cpus * 100);
 		list_bar(&b, most > 0 ? rows[i].cpus / most : 0);
-		list_top(&b, rows[i].json, rest);
+		list_top(&b, rows[i].json, o->by, rest);
 		buf_puts(&b, open ? "  (open)\n" : "\n");
 		if (b.size > 0)
 			fwrite(b.data, 1, b.size, stdout);
 	}
 	return 0;
+}
+
+/* Rows of zeros look like an idle service, a misspelt one has them, too. */
+static void list_note_nothing(const struct list_options *o, const struct list_row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (doc_count(rows[i].json, "samples") > 0)
+			return;
+	if (o->query.n_filters > 0 && n > 0)
+		say("note: nothing that was asked for ran in these windows; is the name right? "
+		    "without filters, `cprofctl list --by unit` (or comm, exe, container, pid) "
+		    "shows what did");
 }
 
 static int list_print(const struct list_options *o, const json_t *list)
@@ -246,6 +329,7 @@ static int list_print(const struct list_options *o, const json_t *list)
 		say("no windows in this range: `cprofctl status` says since when there are any");
 		return 0;
 	}
+	list_note_nothing(o, rows, n);
 	if (!o->json)
 		return list_print_rows(o, rows, n);
 
@@ -288,7 +372,7 @@ const struct verb verb_list = {
 	.name = "list",
 	.run = list_run,
 	.usage = "[--since TIME] [--until TIME] [--step SPAN] [--sort KEY] [--by KIND] [FILTERS] "
-		 "[--json]",
+		 "[--ids] [--json]",
 	.summary = "what the daemon recorded, and when it was busy",
 	.help = "Lists the windows of continuous profiling: when, for how long, how much CPU (100 "
 		"% is one CPU\n"
@@ -300,8 +384,11 @@ const struct verb verb_list = {
 		"2026-11-23T02:00:00Z\n"
 		"  --step SPAN               one row for each 10m, 1h, ...\n"
 		"  --sort KEY                time (default), cpu, samples, lost; the most first\n"
-		"  --by KIND                 the three heaviest by unit (default), comm, exe, "
-		"container, pid\n"
+		"  --by KIND                 the three heaviest by unit (default), comm, exe (file "
+		"names;\n"
+		"                            paths: --json), container, pid\n"
+		"  --ids                     the id of each window in front, for `cprofctl get "
+		"ID`\n"
 		"  --json                    an array of {id, start, duration_ns, samples, cpu_ns, "
 		"bytes, ...}\n\n"
 		"Only what is of these; options repeat, and those of one group mean all of it "

@@ -154,7 +154,7 @@ enum MHD_Result windows_one(struct request *q)
 	if (q->answer_due && q->answer.error == -ENOENT)
 		return reply_error(q, 404,
 				   "there is no window of this id, or no longer: "
-				   "`cprofctl list` shows which there are");
+				   "`cprofctl list --ids` shows which there are");
 	if (q->answer_due)
 		return q->answer.error < 0 ? reply_failed(q) : reply_merged(q);
 	if (!slash || strcmp(slash, "/profile") != 0 || (size_t)(slash - id) >= sizeof(name))

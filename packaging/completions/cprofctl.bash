@@ -169,7 +169,7 @@ _cprofctl() {
 	status) mapfile -t COMPREPLY < <(compgen -W "--json --help" -- "$typed") ;;
 	targets) _cprofctl_targets "$typed" "$operands" ;;
 	list)
-		mapfile -t COMPREPLY < <(compgen -W "$filters --step --sort --by --json --help" -- "$typed")
+		mapfile -t COMPREPLY < <(compgen -W "$filters --step --sort --by --ids --json --help" -- "$typed")
 		;;
 	get) mapfile -t COMPREPLY < <(compgen -W "$filters --output --format --help -o" -- "$typed") ;;
 	diff)

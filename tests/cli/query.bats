@@ -38,6 +38,36 @@ asked() { tail -n 1 "$FAKE_LOG" | cut -d ' ' -f 2; }
 	PY
 }
 
+@test "list --ids: what get takes" {
+	fake "$WINDOWS"
+	TZ=UTC run -0 "$CPROFCTL" list --ids
+	[[ ${lines[0]} == "ID    WHEN "* ]]
+	[[ ${lines[1]} == "b-0   2026-11-24 02:00:00  60 s"* ]]
+	[[ ${lines[3]} == "open  2026-11-24 02:02:00"*"(open)" ]]
+}
+
+@test "list: a filter that meets nothing is told" {
+	fake '{"bare": "unit", '"${WINDOWS#\{}"
+	run -0 --separate-stderr "$CPROFCTL" list --unit nosuch --json
+	[[ $stderr == "note: nothing that was asked for ran in these windows"* ]]
+	python3 -c 'import json, sys; assert len(json.load(sys.stdin)) == 3' <<<"$output"
+	run -0 --separate-stderr "$CPROFCTL" list --comm nginx
+	[ -z "$stderr" ]
+}
+
+@test "list --by exe: file names, cut only where there is no room" {
+	top='{"name": "/usr/lib/a/very/long/way/cc1plus", "cpu_ns": 83}, {"name": "/usr/bin/as", "cpu_ns": 10}, {"name": "/opt/a-rather-long-name-of-a-program", "cpu_ns": 7}'
+	fake '{"windows": [{"id": "b", "start": "2026-11-24T02:00:00Z", "duration_ns": 1000, "samples": 1, "cpu_ns": 100, "top": ['"$top]}]}"
+	run -0 "$CPROFCTL" list --by exe
+	[[ ${lines[1]} == *" cc1plus 83 %, as 10 %, a-rather-long-name-of-a-program 7.0 %" ]]
+	for columns in 80 120 200; do
+		script -qefc "stty cols $columns; $CPROFCTL list --by exe" "at$columns" </dev/null >/dev/null
+	done
+	grep -q ' cc1plus 83 %, as 10 %, a-ra.*… 7' at120
+	grep -q ' cc1plus 83 %, as 10 %, a-rather-long-name-of-a-program 7' at200
+	grep -q ' cc1pl… 83 %, as 10 %, a-rat… 7' at80
+}
+
 @test "list asks with times in nanoseconds, filters encoded" {
 	fake "$WINDOWS"
 	TZ=UTC "$CPROFCTL" list --since @1000 --until 1970-01-01T00:20:00Z --step 10m --by comm --unit 'a b&c=d%' --exe /bin/x -p 7 --build-id ff --user root >/dev/null
@@ -281,7 +311,7 @@ diff_between() {
 }
 
 @test "wrong usage of the store's verbs exits 2" {
-	for args in "list --since soon" "list --until yesterdays" "list --sort size" "list --by user" "list --step 0" "list x" \
+	for args in "list --since soon" "list --until yesterdays" "list --sort size" "list --by user" "list --step 0" "list x" "list --ids --step 1h" \
 		"list --since 1h --until 2h" "get a b" "get --format png" "get -p x" "get id --since 1h" "get a/b" "diff" "diff a" "diff a b c" \
 		"diff --since 1h" "diff --baseline 1h" "diff --since 1h --baseline soon" "diff a b --format svg" "diff a b --rows x" \
 		"snapshot x" "snapshot --format png" "pause soon" "pause 0" "pause 1h 2h" "resume x" "targets add" "targets add x" \
