@@ -2,11 +2,13 @@
 #include "stored.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "human.h"
 #include "output.h"
 #include "render.h"
 #include "save.h"
+#include "summary.h"
 
 #define STORED_MAX_BYTES (1ULL << 30)
 #define STORED_ROWS      10
@@ -33,9 +35,31 @@ int stored_fetch(struct daemon *d, const char *path, struct buf *ret)
 	return daemon_request(d, "GET", path, NULL, ret);
 }
 
-static void stored_summary(const struct profile *p, const char *file)
+/* "of 2 min 40 s, the first from 2026-11-28 11:28:00" */
+static void stored_windows(const struct profile *p, char *text, size_t size)
 {
-	char cpu[32], span[32];
+	time_t t = (time_t)(profile_time_ns(p) / 1000000000);
+	char span[32], stamp[32];
+	struct tm tm;
+
+	human_seconds(span, sizeof(span), (double)profile_duration_ns(p) / 1e9);
+	localtime_r(&t, &tm);
+	strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &tm);
+	snprintf(text, size, "of %s%s%s", span, t > 0 ? ", the first from " : "",
+		 t > 0 ? stamp : "");
+}
+
+/* The daemon's account of a window is of all that ran in it, whatever the filters leave. */
+static void stored_note(const char *comment)
+{
+	bool account = strncmp(comment, "cprofd ", 7) == 0;
+
+	say("note     %s%s", account ? "all that was recorded then: " : "", comment);
+}
+
+static void stored_summary(const struct profile *p, const char *file, enum output_format format)
+{
+	char cpu[32], windows[96];
 	int64_t sum = 0;
 	struct profile_sample row;
 	int type = profile_find_type(p, NULL);
@@ -43,13 +67,14 @@ static void stored_summary(const struct profile *p, const char *file)
 	for (size_t i = 0; type >= 0 && profile_get_sample(p, i, &row); i++)
 		sum += row.values[type];
 	human_seconds(cpu, sizeof(cpu), (double)sum / 1e9);
-	human_seconds(span, sizeof(span), (double)profile_duration_ns(p) / 1e9);
+	stored_windows(p, windows, sizeof(windows));
 	say("%s", strcmp(file, "-") == 0 ? "profile written to standard output" : file);
 	if (sum > 0)
 		render_hottest(p, STORED_ROWS, stderr);
-	say("cpu      %s in windows of %s", cpu, span);
+	say("cpu      %s in windows %s", cpu, windows);
 	for (size_t i = 0; i < profile_n_comments(p) && i < STORED_ROWS; i++)
-		say("note     %s", profile_get_comment(p, i));
+		stored_note(profile_get_comment(p, i));
+	summary_next(file, format);
 }
 
 static int stored_open(const struct stored *s, struct output **ret)
@@ -99,7 +124,7 @@ int stored_save(const struct stored *s, const char *data, size_t size)
 	if (output_write(out, data, size, NULL, NULL) < 0)
 		return EXIT_FAILURE;
 	if (p)
-		stored_summary(p, output_name(out));
+		stored_summary(p, output_name(out), s->format);
 	else
 		say("%s", output_name(out));
 	return 0;

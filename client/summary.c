@@ -186,15 +186,15 @@ static void summary_quote(struct buf *b, const char *s)
 	buf_putc(b, '\'');
 }
 
-static void summary_next(const struct summary *s)
+void summary_next(const char *name, enum output_format format)
 {
 	_cleanup_(buf_done) struct buf file = BUF_INIT(32768);
 
-	if (strcmp(s->file, "-") == 0)
+	if (strcmp(name, "-") == 0)
 		return;
 
-	summary_quote(&file, s->file);
-	switch (s->options->format) {
+	summary_quote(&file, name);
+	switch (format) {
 	case FORMAT_PPROF:
 		say("next     go tool pprof -http=: %s", file.data);
 		say("         cprofctl report %s", file.data);
@@ -231,5 +231,5 @@ void summary_print(const struct summary *s)
 	summary_samples(s);
 	if (p->samples && s->profile)
 		advice_print(s->profile);
-	summary_next(s);
+	summary_next(s->file, s->options->format);
 }

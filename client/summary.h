@@ -20,3 +20,5 @@ struct summary {
 };
 
 void summary_print(const struct summary *s);
+/* The last of it: what to do with the file; nothing for "-". */
+void summary_next(const char *file, enum output_format format);

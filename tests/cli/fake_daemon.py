@@ -17,6 +17,7 @@ $FAKE holds a JSON object that says how it behaves:
     names         function names, hottest first
     windows       the list of windows; each can be fetched by its id; a list asked with times has those that overlap
     bare          FILTER: a list asked with it has windows without samples
+    comment       of each profile
     rules         the rules of continuous profiling
     rate          samples a second (100)
     slow_profile  seconds until the profile's first byte
@@ -77,6 +78,8 @@ def pprof(names, base=()):
         out += field(6, s)
     out += field(9, 1790000000000000000) + field(10, 30000000000)
     out += field(11, field(1, 3) + field(2, 4)) + field(12, 10000000)
+    if "comment" in FAKE:
+        out += field(6, FAKE["comment"]) + field(13, len(strings))
     return gzip.compress(out)
 
 

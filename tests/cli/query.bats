@@ -114,6 +114,17 @@ asked() { tail -n 1 "$FAKE_LOG" | cut -d ' ' -f 2; }
 	is_profile cprofd-store-*.pb.gz
 }
 
+@test "get: what the file holds, and what to do with it" {
+	fake '{"comment": "cprofd 1.0 on host: samples taken 9, lost 1"}'
+	TZ=UTC run -0 "$CPROFCTL" get --since 1h --comm hot -o p.pb.gz
+	[[ $output == *"cpu      0.6 s in windows of 30 s, the first from 2026-09-21 14:13:20"* ]] || { echo "$output"; false; }
+	[[ $output == *"note     all that was recorded then: cprofd 1.0 on host: samples taken 9, lost 1"* ]]
+	[[ ${lines[-2]} == "next     go tool pprof -http=: p.pb.gz" ]]
+	[[ ${lines[-1]} == "         cprofctl report p.pb.gz" ]]
+	run -0 --separate-stderr "$CPROFCTL" get --since 1h --format text -o -
+	[[ $stderr != *"next "* ]]
+}
+
 @test "snapshot closes the window and fetches it" {
 	fake "$WINDOWS"
 	"$CPROFCTL" snapshot -o s.pb.gz
