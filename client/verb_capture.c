@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bar.h"
+#include "names.h"
 #include "save.h"
 #include "signals.h"
 
@@ -67,8 +68,10 @@ static int capture_do(struct capture_run *run, const struct client *c)
 	http_set_cancel(daemon_http(run->daemon), run->signals.fd, signals_give_up, &run->signals);
 
 	r = remote_start(&run->remote, run->daemon, run->options, 0);
-	if (r == 0)
+	if (r == 0) {
+		names_note_missing(run->daemon, run->options);
 		r = capture_wait(run);
+	}
 	bar_clear(&run->bar);
 	if (r == -ECANCELED)
 		say_error("given up: nothing was saved");

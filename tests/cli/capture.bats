@@ -223,3 +223,15 @@ load client
 	TERM=xterm script -qefc "$CPROFCTL capture 1 --seconds 0.3 -o tty.pb.gz" typescript >/dev/null </dev/null
 	grep -q "finding names: 3 of 12 files" typescript
 }
+
+@test "a command name that nobody has now is told at once, and waited for" {
+	fake '{"targets": [{"pid": 7, "comm": "elsewhere"}]}'
+	run -0 "$CPROFCTL" capture --comm nosuch --seconds 100ms -o p.pb.gz
+	[[ ${lines[0]} == "note: no process is called nosuch now: waiting for one; "* ]]
+	# one that the daemon sees, and one that runs here
+	for name in elsewhere "$(cat /proc/$$/comm)"; do
+		run -0 "$CPROFCTL" capture --comm "$name" --seconds 100ms -o q.pb.gz
+		[[ $output != *"no process is called"* ]]
+		rm q.pb.gz
+	done
+}
