@@ -62,11 +62,53 @@ const char *output_format_extension(enum output_format format)
 	return output_formats[format].extension;
 }
 
+static bool options_ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n > m && strcmp(s + n - m, end) == 0;
+}
+
+int output_format_of_name(const char *file, enum output_format *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(output_formats); i++)
+		if (options_ends_with(file, output_formats[i].extension)) {
+			*ret = (enum output_format)i;
+			return 0;
+		}
+	return -ENOENT;
+}
+
+void output_format_settle(enum output_format *format, bool given, const char *file)
+{
+	enum output_format named;
+
+	if (!file || output_format_of_name(file, &named) < 0 || named == *format)
+		return;
+	if (given)
+		say("note: %s will hold %s, as --format says, and not %s, as its name says", file,
+		    output_formats[*format].name, output_formats[named].name);
+	else
+		*format = named;
+}
+
+/* One that is named twice is taken once. */
+static bool options_has_target(const struct capture_options *o, const char *kind, const char *value)
+{
+	for (size_t i = 0; i < o->n_targets; i++)
+		if (strcmp(o->targets[i].kind, kind) == 0 &&
+		    strcmp(o->targets[i].value, value) == 0)
+			return true;
+	return false;
+}
+
 static int options_add_target(struct capture_options *o, const struct verb *v, const char *kind,
 			      const char *value)
 {
 	if (!*value && strcmp(kind, "all") != 0)
 		return say_usage(v, "--%s needs a value", kind);
+	if (options_has_target(o, kind, value))
+		return 0;
 	if (o->n_targets == ARRAY_SIZE(o->targets))
 		return say_usage(v, "more than %d targets: use --all or --cgroup",
 				 CPROF_MAX_TARGETS);
@@ -189,6 +231,7 @@ static int options_one(struct capture_options *o, const struct verb *v, int opt,
 	case OPT_FORMAT:
 		if (output_format_parse(arg, &o->format) < 0)
 			return say_usage(v, "unknown format '%s': pprof, folded, svg or text", arg);
+		o->format_given = true;
 		return 0;
 	case OPT_NO_CHILDREN:
 		o->children = false;
@@ -269,7 +312,10 @@ int capture_options_parse(struct capture_options *o, const struct verb *v, int a
 		if (r != 0)
 			return r;
 	}
-	return options_operands(o, v, record, argc, argv, &pids);
+	r = options_operands(o, v, record, argc, argv, &pids);
+	if (r == 0)
+		output_format_settle(&o->format, o->format_given, o->output);
+	return r;
 }
 
 void capture_options_done(struct capture_options *o)

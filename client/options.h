@@ -27,6 +27,7 @@ struct capture_options {
 	unsigned hz;
 	const char *output; /* NULL: the default name */
 	enum output_format format;
+	bool format_given; /* by --format */
 	bool children;
 	bool fast_symbols;
 	bool short_names;
@@ -43,3 +44,8 @@ void capture_options_done(struct capture_options *o);
 int output_format_parse(const char *s, enum output_format *ret);
 /* ".pb.gz" and so on. */
 const char *output_format_extension(enum output_format format);
+/* The format that a file's name ends like; -ENOENT for any other name. */
+int output_format_of_name(const char *file, enum output_format *ret);
+/* Where no format was given it is that of the file's name; where one was, and the name says another, this is said. file may
+ * be NULL. */
+void output_format_settle(enum output_format *format, bool given, const char *file);

@@ -32,7 +32,7 @@ static void output_clean(char *s)
 
 void output_default_stem(char *s, size_t size, const struct capture_options *o, time_t now)
 {
-	char target[64], stamp[32];
+	char target[96], stamp[32];
 	struct tm tm;
 
 	if (o->command) {
@@ -52,7 +52,7 @@ void output_default_stem(char *s, size_t size, const struct capture_options *o, 
 			 strcmp(o->targets[0].kind, "container") == 0 ? "%.12s" : "%.48s", value);
 	}
 	if (o->n_targets > 1)
-		snprintf(target + strlen(target), sizeof(target) - strlen(target), "+%zu",
+		snprintf(target + strlen(target), sizeof(target) - strlen(target), "-and-%zu-more",
 			 o->n_targets - 1);
 	output_clean(target);
 

@@ -26,6 +26,7 @@ int stored_set_format(struct stored *s, const char *format)
 	if (output_format_parse(format, &s->format) < 0)
 		return say_usage(s->verb, "unknown format '%s': pprof, folded, svg or text",
 				 format);
+	s->format_given = true;
 	return 0;
 }
 

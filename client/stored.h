@@ -12,6 +12,7 @@ struct stored {
 	const char *name;
 	const char *output; /* NULL: the default name */
 	enum output_format format;
+	bool format_given; /* by --format */
 };
 
 /* -o and --format: 0, EXIT_USAGE, said. */

@@ -133,10 +133,12 @@ const struct verb verb_capture = {
 		"  --format pprof|folded|svg|text\n"
 		"                            svg: a flame graph for a browser; folded: for "
 		"flamegraph.pl\n"
-		"                            and speedscope; text: a table\n\n"
+		"                            and speedscope; text: a table. The default is what "
+		"FILE\n"
+		"                            ends with: .svg, .folded, .txt; else pprof\n\n"
 		"Examples:\n"
 		"  cprofctl capture 1234\n"
 		"  cprofctl capture --unit postgresql@15-main.service --seconds 2m\n"
-		"  cprofctl capture --all --format svg -o host.svg\n"
+		"  cprofctl capture --all -o host.svg\n"
 		"  cprofctl capture --comm nginx -o - | cprofctl report -\n",
 };

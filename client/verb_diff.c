@@ -26,7 +26,7 @@ struct diff_args {
 	struct query query;
 	struct stored stored;
 	const char *before, *after; /* files; NULL: ranges */
-	bool format_given, cum;
+	bool cum;
 	size_t rows;
 };
 
@@ -46,7 +46,6 @@ static int diff_option(struct diff_args *a, int opt, const char *arg)
 	case 'o':
 		return stored_set_output(&a->stored, arg);
 	case 'f':
-		a->format_given = true;
 		return stored_set_format(&a->stored, arg);
 	case 'n':
 		return diff_set_rows(a, arg);
@@ -94,10 +93,11 @@ static int diff_parse(struct diff_args *a, int argc, char **argv)
 	if (r != 0)
 		return r;
 	/* a file is a profile, the terminal and a pipe get the table */
-	if (!a->format_given)
+	if (!a->stored.format_given)
 		a->stored.format = a->stored.output && strcmp(a->stored.output, "-") != 0
 					   ? FORMAT_PPROF
 					   : FORMAT_TEXT;
+	output_format_settle(&a->stored.format, a->stored.format_given, a->stored.output);
 	if (!a->stored.output && a->stored.format == FORMAT_TEXT)
 		a->stored.output = "-";
 	if (a->stored.format == FORMAT_SVG)

@@ -47,6 +47,7 @@ static int get_parse(struct get *g, int argc, char **argv)
 
 	if (r != 0)
 		return r;
+	output_format_settle(&g->stored.format, g->stored.format_given, g->stored.output);
 	if (argc - optind > 1)
 		return say_usage(&verb_get, "one window at a time: '%s' is one too many",
 				 argv[argc - 1]);
@@ -107,7 +108,9 @@ const struct verb verb_get = {
 		"the "
 		"current\n"
 		"                            folder\n"
-		"  --format pprof|folded|svg|text\n\n"
+		"  --format pprof|folded|svg|text\n"
+		"                            the default is what FILE ends with: .svg, .txt, "
+		".folded\n\n"
 		"Examples:\n"
 		"  cprofctl get --since 02:00 --until 02:20 -o spike.pb.gz\n"
 		"  cprofctl get --since 1h --unit nginx --format svg -o nginx.svg\n",

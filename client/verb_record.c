@@ -191,6 +191,6 @@ const struct verb verb_record = {
 		"failed, 126 when the command cannot be executed, 127 when it is not found.\n\n"
 		"Examples:\n"
 		"  cprofctl record -- make -j8\n"
-		"  cprofctl record -F 1000 --format svg -o test.svg -- go test -bench .\n"
+		"  cprofctl record -F 1000 -o test.svg -- go test -bench .\n"
 		"  sudo cprofctl record --user www-data -- php script.php\n",
 };

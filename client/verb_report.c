@@ -62,9 +62,13 @@ static int report_parse(struct report_args *a, int argc, char **argv)
 	if (r != 0)
 		return r;
 
+	output_format_settle(&a->output.format, a->convert, a->output.output);
+	if (a->output.format != FORMAT_PPROF)
+		a->convert = true;
 	if (!a->convert && strcmp(a->output.output, "-") != 0)
 		return say_usage(&verb_report,
-				 "-o goes with --format; a report goes to standard output");
+				 "-o goes with --format, or a name that ends with .svg, .txt or "
+				 ".folded; a report goes to standard output");
 
 	n = argc - optind;
 	if (n < 1)
@@ -167,7 +171,7 @@ static int report_run(const struct client *c _unused_, int argc, char **argv)
 const struct verb verb_report = {
 	.name = "report",
 	.run = report_run,
-	.usage = "FILE [top | peek RE | tree | traces] [--format folded|svg|text [-o FILE]]",
+	.usage = "FILE [top | peek RE | tree | traces] [--format folded|svg|text] [-o FILE]",
 	.summary = "print a profile",
 	.help = "Prints a pprof file as `go tool pprof` does, without needing Go, or turns it into "
 		"another\n"
@@ -176,10 +180,13 @@ const struct verb verb_report = {
 		"  peek RE                   callers and callees of the functions that match\n"
 		"  tree                      callers and callees of all\n"
 		"  traces                    every stack\n\n"
-		"  --format folded|svg|text  another format, to standard output or to -o FILE\n\n"
+		"  --format folded|svg|text  another format, to standard output or to -o FILE\n"
+		"  -o, --output FILE         the format is what FILE ends with, where none is "
+		"given:\n"
+		"                            .svg, .txt, .folded\n\n"
 		"flat is the time that a function used itself, cum that of its callees too.\n\n"
 		"Examples:\n"
 		"  cprofctl report cprofd-1234-20261123-101500.pb.gz\n"
 		"  cprofctl report cpu.pb.gz peek 'malloc|free'\n"
-		"  cprofctl report cpu.pb.gz --format svg -o flame.svg\n",
+		"  cprofctl report cpu.pb.gz -o flame.svg\n",
 };

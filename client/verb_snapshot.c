@@ -33,6 +33,8 @@ static int snapshot_options(struct stored *s, int argc, char **argv)
 	}
 	if (r == 0 && optind < argc)
 		return say_usage(&verb_snapshot, "snapshot does not take '%s'", argv[optind]);
+	if (r == 0)
+		output_format_settle(&s->format, s->format_given, s->output);
 	return r;
 }
 
@@ -90,7 +92,9 @@ const struct verb verb_snapshot = {
 		"the "
 		"current\n"
 		"                            folder\n"
-		"  --format pprof|folded|svg|text\n\n"
+		"  --format pprof|folded|svg|text\n"
+		"                            the default is what FILE ends with: .svg, .txt, "
+		".folded\n\n"
 		"Example:\n"
 		"  cprofctl snapshot --format text -o -\n",
 };

@@ -30,7 +30,35 @@ capture() { "$CPROFCTL" capture 1234 --seconds 0.1 "$@" 2>err; }
 	"$CPROFCTL" capture --seconds 0.1 --comm 'ev il/;$(x)' -p 3
 	"$CPROFCTL" capture --seconds 0.1 --cgroup /system.slice/a
 	ls cprofd-all-*.pb.gz cprofd-nginx.service-*.pb.gz cprofd-system.slice_a-*.pb.gz
-	ls cprofd-ev_il____x_+1-*.pb.gz || ls cprofd-ev_il____x__1-*.pb.gz
+	ls cprofd-ev_il____x_-and-1-more-*.pb.gz
+	"$CPROFCTL" capture --seconds 0.1 11,12 13
+	"$CPROFCTL" capture --seconds 0.1 14 14,14
+	ls cprofd-11-and-2-more-*.pb.gz cprofd-14-2*.pb.gz
+}
+
+@test "the format is what the file's name ends with; --format decides, and a note says so" {
+	fake
+	capture -o x.svg
+	grep -q '<svg' x.svg
+	capture -o x.txt
+	grep -q 'hot$' x.txt
+	capture -o x.folded
+	grep -q 'hot [0-9]*$' x.folded
+	capture -o x.out
+	is_profile x.out
+	run ! grep -q '^note: x' err
+	capture -o y.pb.gz --format svg
+	grep -q '<svg' y.pb.gz
+	grep -qx 'note: y.pb.gz will hold svg, as --format says, and not pprof, as its name says' err
+	capture -o y.svg --format pprof
+	is_profile y.svg
+	grep -q '^note: y.svg will hold pprof' err
+	"$CPROFCTL" get -o z.svg
+	grep -q '<svg' z.svg
+	"$CPROFCTL" report x.out -o w.svg
+	grep -q '<svg' w.svg
+	"$CPROFCTL" diff x.out x.out -o d.txt
+	run ! is_profile d.txt
 }
 
 @test "-o replaces a regular file at the end, keeping its mode" {
