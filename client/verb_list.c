@@ -13,14 +13,14 @@
 #include "text.h"
 #include "when.h"
 
-#define LIST_PATH_BYTES    65536
-#define LIST_LINE_BYTES    65536
-#define LIST_BAR_CELLS     20
-#define LIST_MAX_STEP_S    (366 * 86400ULL)
-#define LIST_ID_COLUMNS    64
-#define LIST_MAX_NAMES     16
-#define LIST_LEAST_NAME    6
-#define LIST_SHARE_COLUMNS 8 /* " 100 %, " */
+#define LIST_PATH_BYTES  65536
+#define LIST_LINE_BYTES  65536
+#define LIST_BAR_CELLS   20
+#define LIST_MAX_STEP_S  (366 * 86400ULL)
+#define LIST_ID_COLUMNS  64
+#define LIST_MAX_NAMES   16
+#define LIST_LEAST_NAME  6
+#define LIST_SHARE_BYTES 32
 /* Before the names. */
 #define LIST_FIXED_COLUMNS (35 + 10 + LIST_BAR_CELLS + 4)
 
@@ -226,26 +226,37 @@ static int list_most(const int *widths, size_t n, int columns)
 	}
 }
 
+static void list_share(char s[LIST_SHARE_BYTES], const json_t *name, double all)
+{
+	double share = all > 0 ? doc_real(name, "cpu_ns") / all * 100 : 0;
+
+	snprintf(s, LIST_SHARE_BYTES, " %.*f %%", share < 9.5, share);
+}
+
 /* "nginx.service 45 %, cron.service 3 %" */
 static void list_top(struct buf *b, const json_t *row, const char *by, int columns)
 {
 	const json_t *top = json_object_get(row, "top"), *j;
 	double all = doc_real(row, "cpu_ns");
-	int widths[LIST_MAX_NAMES], most = 0;
+	char share[LIST_SHARE_BYTES];
+	int widths[LIST_MAX_NAMES], most = 0, shares = -2;
 	size_t i, n = MIN(json_array_size(top), (size_t)LIST_MAX_NAMES);
 
-	for (i = 0; columns && i < n; i++)
-		widths[i] = list_width(list_name(by, doc_text(json_array_get(top, i), "name")));
+	for (i = 0; columns && i < n; i++) {
+		j = json_array_get(top, i);
+		widths[i] = list_width(list_name(by, doc_text(j, "name")));
+		list_share(share, j, all);
+		shares += (int)strlen(share) + 2; /* a comma and a space between two */
+	}
 	if (columns)
-		most = list_most(widths, n, columns - (int)n * LIST_SHARE_COLUMNS);
+		most = list_most(widths, n, columns - shares);
 
 	json_array_foreach((json_t *)top, i, j)
 	{
-		double share = all > 0 ? doc_real(j, "cpu_ns") / all * 100 : 0;
-
 		buf_puts(b, i ? ", " : "");
 		cell_append(b, list_name(by, doc_text(j, "name")), 0, most);
-		buf_printf(b, " %.*f %%", share < 9.5, share);
+		list_share(share, j, all);
+		buf_puts(b, share);
 	}
 }
 

@@ -60,11 +60,12 @@ asked() { tail -n 1 "$FAKE_LOG" | cut -d ' ' -f 2; }
 	fake '{"windows": [{"id": "b", "start": "2026-11-24T02:00:00Z", "duration_ns": 1000, "samples": 1, "cpu_ns": 100, "top": ['"$top]}]}"
 	run -0 "$CPROFCTL" list --by exe
 	[[ ${lines[1]} == *" cc1plus 83 %, as 10 %, a-rather-long-name-of-a-program 7.0 %" ]]
-	for columns in 80 120 200; do
+	for columns in 80 120 128 129; do
 		script -qefc "stty cols $columns; $CPROFCTL list --by exe" "at$columns" </dev/null >/dev/null
 	done
 	grep -q ' cc1plus 83 %, as 10 %, a-ra.*… 7' at120
-	grep -q ' cc1plus 83 %, as 10 %, a-rather-long-name-of-a-program 7' at200
+	grep -q ' cc1plus 83 %, as 10 %, a-rather-long-name-of-a-program 7' at129
+	grep -q ' cc1plus 83 %, as 10 %, a-rather-long-name-of-a-prog.*… 7' at128
 	grep -q ' cc1pl… 83 %, as 10 %, a-rat… 7' at80
 }
 
