@@ -23,6 +23,7 @@ struct jit {
 	uint64_t dump_bytes;              /* of the dump then */
 	uint64_t check_ns;                /* when to look again */
 	uint64_t ask_ns;                  /* when to ask for a map, at the earliest */
+	uint64_t ask_wait_ns;             /* from then to the next time */
 	bool asked;                       /* the map is there because of that */
 	bool asking;
 	bool opening;
@@ -350,7 +351,8 @@ static void jit_ask(struct jit *j, const struct mapset *maps, uint64_t now_ns)
 
 	if (!j->owner->attacher || j->asking || j->opening || !none || now_ns < j->ask_ns)
 		return;
-	j->ask_ns = now_ns + JITS_ASK_NS;
+	j->ask_wait_ns = j->ask_wait_ns ? MIN(2 * j->ask_wait_ns, JITS_ASK_NS) : JITS_ASK_FIRST_NS;
+	j->ask_ns = now_ns + j->ask_wait_ns;
 	if (!has_jvm(maps) ||
 	    attacher_ask(j->owner->attacher, f->pid, f->ns_pid, f->start_ns, on_attached, j) < 0)
 		return;

@@ -19,8 +19,10 @@
 #define JITS_MAX      1024 /* images known at once; code of others reads [anon+0x...] */
 #define JITS_CHECK_NS (1000 * 1000000ULL)
 #define JITS_EPOCH_NS (250 * 1000000ULL)
-/* How often a Java program is asked for a map, and after it did not write one. */
-#define JITS_ASK_NS        (30 * 1000000000ULL)
+/* How often a Java program is asked for a map: first after a second, as it begins with compiling, then after twice as
+ * long, up to the last of these; and after it did not write one. */
+#define JITS_ASK_FIRST_NS  (1 * 1000000000ULL)
+#define JITS_ASK_NS        (32 * 1000000000ULL)
 #define JITS_ASK_FAILED_NS (600 * 1000000000ULL)
 
 struct attacher;

@@ -51,10 +51,20 @@ java_runs() # options of java...; WRAP: a command that runs it; CLASSES: where i
     LAST=$pid
 }
 
-capture() # seconds
+capture() # seconds, target
 {
-    "$CTL" capture --pid "$LAST" --seconds "$1" -o out.pb.gz
+    "$CTL" capture "${2:---pid=$LAST}" --seconds "$1" -o out.pb.gz
     folded out.pb.gz folded
+}
+
+# What is hot has its name, at the latest when the program is asked once more: it may have compiled it late.
+named() # target
+{
+    for _ in 1 2 3 4 5; do
+        capture 3 "$@"
+        [ "$(folded_percent folded 'int W.fib\(int\)' | cut -d. -f1)" -lt 80 ] || return 0
+    done
+    return 1
 }
 
 counter() # name below "jvm"
@@ -80,17 +90,17 @@ ended_well()
     written=$(counter written)
     WRAP=()
     java_runs
-    capture 3
-    [ "$(folded_percent folded 'int W.fib\(int\)' | cut -d. -f1)" -ge 80 ]
-    [ "$(counter written)" -eq $((written + 1)) ]
+    named
+    # after 0, 1, 3, 7 and 15 s
+    [ "$(counter written)" -gt "$written" ]
+    [ "$(counter written)" -le $((written + 5)) ]
     ended_well
 }
 
 @test "of another user: with its ids, the map is that user's" {
     WRAP=(setpriv --reuid 65534 --regid 65534 --clear-groups)
     java_runs
-    capture 3
-    [ "$(folded_percent folded 'int W.fib\(int\)' | cut -d. -f1)" -ge 80 ]
+    named
     [ "$(stat -c %u:%g "/tmp/perf-$LAST.map")" = 65534:65534 ]
     ended_well
 }
@@ -103,10 +113,7 @@ ended_well()
     WRAP=(unshare --pid --fork --kill-child --mount --mount-proc sh -c "mount --bind $PWD/inside /tmp && exec \"\$@\"" sh)
     INSIDE=$PWD/inside
     java_runs
-    "$CTL" capture --comm java --seconds 3 -o out.pb.gz
-    folded out.pb.gz folded
-    cat out folded
-    [ "$(folded_percent folded 'int W.fib\(int\)' | cut -d. -f1)" -ge 80 ]
+    named --comm=java || { cat out folded; return 1; }
     [ "$(find inside -name 'perf-*.map' | wc -l)" -eq 1 ]
     [ "$(find inside -name '.attach_pid*' | wc -l)" -eq 0 ]
 }
