@@ -27,6 +27,18 @@
 #include "symanswer.h"
 #include "symbolize.h"
 
+static inline void write_file(const char *folder, const char *name, const char *text)
+{
+	char path[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
 struct symbolized {
 	char path[512];
 	struct buf answer;

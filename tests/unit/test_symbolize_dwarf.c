@@ -37,24 +37,12 @@ static const char main_c[] = "unsigned long outermost(unsigned long n);\n"
 
 static char folder[] = "/tmp/cprof-dwarf-XXXXXX";
 
-static void write_file(const char *name, const char *text)
-{
-	char path[256];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	f = fopen(path, "we");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
-
 static int setup(void **state _unused_)
 {
 	assert_non_null(mkdtemp(folder));
-	write_file("inl.h", inl_h);
-	write_file("inl.c", inl_c);
-	write_file("main.c", main_c);
+	write_file(folder, "inl.h", inl_h);
+	write_file(folder, "inl.c", inl_c);
+	write_file(folder, "main.c", main_c);
 	return 0;
 }
 
@@ -273,7 +261,7 @@ static void test_dwz_strings(void **state _unused_)
 	char path[256], full[256];
 	struct symbolized s;
 
-	write_file("lone.c",
+	write_file(folder, "lone.c",
 		   "int function_of_that_name(int n);\n"
 		   "int function_of_that_name(int n)\n"
 		   "{\n"
@@ -382,7 +370,7 @@ static void test_split_ranges(void **state _unused_)
 					     "clang -gdwarf-5" };
 
 	write_file(
-		"holes.c",
+		folder, "holes.c",
 		"#include <stdio.h>\n#include <stdlib.h>\n"
 		"static inline __attribute__((always_inline)) int checked(int n)\n"
 		"{\n"

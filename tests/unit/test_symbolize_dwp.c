@@ -64,25 +64,13 @@ static const char main_rs[] =
 	"}\n"
 	"fn main() { println!(\"{}\", work(std::env::args().count() as u64)); }\n";
 
-static void write_file(const char *name, const char *text)
-{
-	char path[256];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	f = fopen(path, "we");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
-
 static int setup(void **state _unused_)
 {
 	assert_non_null(mkdtemp(folder));
-	write_file("shared.h", shared_h);
-	write_file("unit.cc", unit_cc);
-	write_file("main.rs", main_rs);
-	write_file("reorder.awk", reorder_awk);
+	write_file(folder, "shared.h", shared_h);
+	write_file(folder, "unit.cc", unit_cc);
+	write_file(folder, "main.rs", main_rs);
+	write_file(folder, "reorder.awk", reorder_awk);
 	sh("cd %s && { for i in $(seq 0 %d); do echo \"int unit_$i(int);\"; done; "
 	   "echo 'int main(int n, char **argv) { (void)argv; return 0'; "
 	   "for i in $(seq 0 %d); do echo \"+ unit_$i(n)\"; done; echo ';}'; } >main.c",

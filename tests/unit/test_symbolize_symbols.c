@@ -10,16 +10,6 @@ static const char *in_folder(char *path, const char *name)
 	return path;
 }
 
-static void write_file(const char *name, const char *text)
-{
-	char path[256];
-	FILE *f = fopen(in_folder(path, name), "we");
-
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
-
 static int setup(void **state _unused_)
 {
 	assert_non_null(mkdtemp(folder));
@@ -48,7 +38,7 @@ static void test_sizes(void **state _unused_)
 	char path[256];
 	struct symbolized s;
 
-	write_file("sizes.s",
+	write_file(folder, "sizes.s",
 		   ".text\n"
 		   ".globl first\n"
 		   ".type first,@function\n"
@@ -84,7 +74,7 @@ static void test_aliases(void **state _unused_)
 {
 	char path[256];
 
-	write_file("alias.c",
+	write_file(folder, "alias.c",
 		   "int __real_work(int n);\n"
 		   "__attribute__((noinline)) int __real_work(int n) { return n * 3 + 1; }\n"
 		   "extern int work(int) __attribute__((weak, alias(\"__real_work\")));\n"
@@ -103,7 +93,7 @@ static void test_ifunc(void **state _unused_)
 {
 	char path[256];
 
-	write_file("ifunc.c",
+	write_file(folder, "ifunc.c",
 		   "static __attribute__((noinline)) int fast(int n) { return n * 5; }\n"
 		   "static int (*pick(void))(int) { return fast; }\n"
 		   "int chosen(int n) __attribute__((ifunc(\"pick\")));\n"
@@ -152,9 +142,10 @@ static void test_plt(void **state _unused_)
 	};
 	char path[256];
 
-	write_file("plt.c", "#include <stdio.h>\n#include <stdlib.h>\n"
-			    "int main(int argc, char **argv) { puts(argv[0]); return "
-			    "getenv(argv[argc - 1]) != NULL; }\n");
+	write_file(folder, "plt.c",
+		   "#include <stdio.h>\n#include <stdlib.h>\n"
+		   "int main(int argc, char **argv) { puts(argv[0]); return "
+		   "getenv(argv[argc - 1]) != NULL; }\n");
 	in_folder(path, "plt");
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
 		sh("cd %s && %s -o plt plt.c", folder, ways[i].command);
@@ -172,8 +163,8 @@ static void test_cxx_plt(void **state _unused_)
 	static const char *const names[] = { "shop::total(int)@plt ?:0" };
 	char path[256];
 
-	write_file("lib.cc", "namespace shop { int total(int n) { return n * 3; } }\n");
-	write_file("use.cc",
+	write_file(folder, "lib.cc", "namespace shop { int total(int n) { return n * 3; } }\n");
+	write_file(folder, "use.cc",
 		   "namespace shop { int total(int); }\nint main() { return shop::total(4); }\n");
 	sh("cd %s && g++ -shared -fPIC -o libshop.so lib.cc && g++ -Wl,-z,lazy -o use use.cc -L. "
 	   "-lshop",
@@ -185,11 +176,12 @@ static void test_versions(void **state _unused_)
 {
 	char path[256], full[256];
 
-	write_file("version.c",
+	write_file(folder, "version.c",
 		   "__asm__(\".symver old_api,api@V1\");\n__asm__(\".symver new_api,api@@V2\");\n"
 		   "int old_api(void), new_api(void);\n"
 		   "int old_api(void) { return 1; }\nint new_api(void) { return 2; }\n");
-	write_file("version.map", "V1 { global: api; local: *; };\nV2 { global: api; } V1;\n");
+	write_file(folder, "version.map",
+		   "V1 { global: api; local: *; };\nV2 { global: api; } V1;\n");
 	sh("cd %s && gcc -shared -fPIC -O1 -Wl,--version-script=version.map -o libversion.so "
 	   "version.c && "
 	   "cp libversion.so full.so && strip libversion.so",
@@ -207,7 +199,7 @@ static void test_stripped(void **state _unused_)
 	uint64_t work, bytes;
 	struct symbolized s;
 
-	write_file("bare.c",
+	write_file(folder, "bare.c",
 		   "static __attribute__((noinline)) int work(int n) { int s = 0; for (int i = 0; "
 		   "i < n; i++) s += i * s + 1; return s; }\n"
 		   "int main(int argc, char **argv) { (void)argv; return work(argc); }\n");
@@ -232,10 +224,11 @@ static void test_folded(void **state _unused_)
 	struct symbolized s;
 	size_t n = 0;
 
-	write_file("fold.c", "__attribute__((noinline)) int kept(int n) { return n * 77 + 3; }\n"
-			     "__attribute__((noinline)) int folded(int n) { return n * 77 + 3; }\n"
-			     "int main(int argc, char **argv) { (void)argv; return kept(argc) + "
-			     "folded(argc); }\n");
+	write_file(folder, "fold.c",
+		   "__attribute__((noinline)) int kept(int n) { return n * 77 + 3; }\n"
+		   "__attribute__((noinline)) int folded(int n) { return n * 77 + 3; }\n"
+		   "int main(int argc, char **argv) { (void)argv; return kept(argc) + "
+		   "folded(argc); }\n");
 	sh("cd %s && gcc -g -O1 -fno-ipa-icf -ffunction-sections -fuse-ld=gold -Wl,--icf=all -o "
 	   "fold fold.c",
 	   folder);
@@ -308,7 +301,7 @@ static void test_broken_names(void **state _unused_)
 	char path[256];
 	uint64_t names;
 
-	write_file("prog.c", "int main(void) { return 0; }\n");
+	write_file(folder, "prog.c", "int main(void) { return 0; }\n");
 	sh("cd %s && gcc -g -o prog prog.c", folder);
 	in_folder(path, "prog");
 	names = section_header(path, ".shstrtab");
@@ -335,7 +328,7 @@ static void test_broken_debug_file(void **state _unused_)
 	char path[256], debug[256], full[256];
 	struct symbolized s;
 
-	write_file("lib.c", "int shown(int n);\nint shown(int n) { return n; }\n");
+	write_file(folder, "lib.c", "int shown(int n);\nint shown(int n) { return n; }\n");
 	sh("cd %s && gcc -g -shared -fPIC -Wl,--build-id=sha1 -o lib.full lib.c && "
 	   "objcopy --only-keep-debug lib.full lib.debug && strip -o lib.bare lib.full && "
 	   "objcopy --add-gnu-debuglink=lib.debug lib.bare lib.so",
