@@ -103,7 +103,7 @@ load client
 
 @test "Ctrl-C on a terminal saves too" {
 	fake
-	ctrl_c_on_terminal capture 1 -o out.pb.gz
+	ctrl_c_on_terminal " of 30 s" 0 capture 1 -o out.pb.gz
 	is_profile out.pb.gz
 }
 

@@ -47,15 +47,16 @@ start_client() {
 	client_pid=$!
 }
 
-# ctrl_c_on_terminal ARGUMENT...: the client on a terminal, Ctrl-C once it shows progress; it must exit 0
+# ctrl_c_on_terminal TEXT STATUS ARGUMENT...: the client on a terminal, Ctrl-C once it shows the text; how it must exit
 ctrl_c_on_terminal() {
-	python3 - "$CPROFCTL" "$@" <<-'EOF'
+	python3 - "$1" "$2" "$CPROFCTL" "${@:3}" <<-'EOF'
 		import os, pty, sys
+		text, status, command = sys.argv[1].encode(), int(sys.argv[2]), sys.argv[3:]
 		pid, fd = pty.fork()
 		if pid == 0:
-		    os.execv(sys.argv[1], sys.argv[1:])
+		    os.execv(command[0], command)
 		seen = b""
-		while b" of 30 s" not in seen:
+		while text not in seen:
 		    seen += os.read(fd, 4096)
 		os.write(fd, b"\x03")
 		try:
@@ -63,7 +64,7 @@ ctrl_c_on_terminal() {
 		        pass
 		except OSError:
 		    pass
-		assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+		assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == status
 	EOF
 }
 

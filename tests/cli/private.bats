@@ -38,7 +38,7 @@ private_setup() {
 
 @test "Ctrl-C does not reach it: the capture is saved" {
 	private_setup
-	ctrl_c_on_terminal capture 1 -o f
+	ctrl_c_on_terminal " of 30 s" 0 capture 1 -o f
 	is_profile f
 }
 

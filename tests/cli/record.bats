@@ -134,22 +134,7 @@ record() { "$CPROFCTL" record -o "${out:-out.pb.gz}" "$@"; }
 
 @test "a command that Ctrl-C ends is saved, exit 130" {
 	fake
-	python3 - "$CPROFCTL" <<-'EOF'
-		import os, pty, sys
-		pid, fd = pty.fork()
-		if pid == 0:
-		    os.execv(sys.argv[1], [sys.argv[1], "record", "-o", "f", "--", "sh", "-c", "echo up; exec sleep 60"])
-		seen = b""
-		while b"up" not in seen:
-		    seen += os.read(fd, 4096)
-		os.write(fd, b"\x03")
-		try:
-		    while os.read(fd, 4096):
-		        pass
-		except OSError:
-		    pass
-		assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
-	EOF
+	ctrl_c_on_terminal up 130 record -o f -- sh -c "echo up; exec sleep 60"
 	is_profile f
 }
 
