@@ -62,17 +62,12 @@ const char *output_format_extension(enum output_format format)
 	return output_formats[format].extension;
 }
 
-static bool options_ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n > m && strcmp(s + n - m, end) == 0;
-}
-
 int output_format_of_name(const char *file, enum output_format *ret)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(output_formats); i++)
-		if (options_ends_with(file, output_formats[i].extension)) {
+		/* of a file that is called ".svg" it is the name */
+		if (text_ends_with(file, output_formats[i].extension) &&
+		    strcmp(file, output_formats[i].extension) != 0) {
 			*ret = (enum output_format)i;
 			return 0;
 		}

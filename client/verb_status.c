@@ -41,13 +41,6 @@ static const struct label *label_find(const char *section, const char *key)
 	return &plain;
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 /* A value in the unit that its key names, or that its section implies. */
 static void print_number(const char *section, const char *key, const json_t *value)
 {
@@ -57,10 +50,10 @@ static void print_number(const char *section, const char *key, const json_t *val
 
 	if (as == AS_PPM)
 		snprintf(text, sizeof(text), "%.2f %%", v / 1e4);
-	else if (as == AS_BYTES || (as == AS_IT_IS && ends_with(key, "_bytes")) ||
+	else if (as == AS_BYTES || (as == AS_IT_IS && text_ends_with(key, "_bytes")) ||
 		 strcmp(section, "memory") == 0)
 		human_bytes(text, sizeof(text), v);
-	else if (ends_with(key, "_ns"))
+	else if (text_ends_with(key, "_ns"))
 		human_seconds(text, sizeof(text), v / 1e9);
 	else if (json_is_integer(value))
 		human_count(text, sizeof(text), v > 0 ? (uint64_t)json_integer_value(value) : 0);
@@ -78,9 +71,9 @@ static void print_key(const char *key)
 	if (!text)
 		return;
 	n = strlen(text);
-	if (ends_with(text, "_bytes"))
+	if (text_ends_with(text, "_bytes"))
 		text[n - 6] = '\0';
-	else if (ends_with(text, "_ns"))
+	else if (text_ends_with(text, "_ns"))
 		text[n - 3] = '\0';
 	for (char *p = text; *p; p++)
 		if (*p == '_')

@@ -23,6 +23,8 @@ int text_append_printable(struct buf *b, const char *s, size_t size);
 /* The same into a fresh string; NULL without memory. */
 char *text_printable(const char *s);
 
+bool text_ends_with(const char *s, const char *end);
+
 /* Whole-string decimal, no sign, no space; -EINVAL, -ERANGE when over max. */
 int text_parse_u64(const char *s, uint64_t max, uint64_t *ret);
 /* systemd.time(7) spans: "30s", "1min 30s", "500ms", "1h", a bare number is seconds. */
