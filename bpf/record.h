@@ -9,6 +9,8 @@
 #include "unwind.h"
 
 #define RECORD_COPY_PAGES (CPROF_MAX_STACK_BYTES / CPROF_PAGE_SIZE + 1)
+/* Of a stack that is larger than a copy: so much of its first frames. */
+#define RECORD_ROOT_BYTES (16 * 1024)
 /* The reader is woken for the first sample of a program, but not more often than this. */
 #define RECORD_WAKE_NS (4 * 1000 * 1000ULL)
 
@@ -241,6 +243,7 @@ static __noinline int record_copy(struct walk_env *env, __u64 start, __u64 top, 
 static __noinline int record_copy_stack(struct walk_env *env, __u64 top, __u64 at)
 {
 	struct cprof_sample *h = record_header(env);
+	__u64 start = cprof_stack_start(env->walk.regs.r[WALK_SP]), max = CPROF_MAX_STACK_BYTES;
 	__u64 own, other = env->go.other_start;
 	struct cprof_stack *from;
 
@@ -249,8 +252,14 @@ static __noinline int record_copy_stack(struct walk_env *env, __u64 top, __u64 a
 	if (at > SCRATCH_HEADER_WORDS + SCRATCH_FRAME_WORDS)
 		return 0;
 	from = (struct cprof_stack *)(env->words + at);
+	/* one large frame shall not cut its callers off */
+	if (!other && top > start && top - start > CPROF_MAX_STACK_BYTES) {
+		max = CPROF_MAX_STACK_BYTES - RECORD_ROOT_BYTES;
+		other = top - RECORD_ROOT_BYTES;
+		env->go.other_top = top;
+	}
 	env->copy.word = at + SCRATCH_FROM_WORDS;
-	record_copy(env, cprof_stack_start(env->walk.regs.r[WALK_SP]), top, CPROF_MAX_STACK_BYTES);
+	record_copy(env, start, top, max);
 	own = env->copy.bytes;
 	env->copy.bytes = 0;
 	if (other && own < CPROF_MAX_STACK_BYTES)

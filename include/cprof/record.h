@@ -85,7 +85,8 @@ static inline __u64 cprof_stack_start(__u64 sp)
 }
 
 /* Before a stack copy: own_bytes of it are memory upward from cprof_stack_start(regs.sp). What is left is
- * of another stack, which the walk comes to from there: upward from other_start. */
+ * of another stack, or of the beginning of this one, where the walk comes to from there: upward from
+ * other_start. */
 struct cprof_stack {
 	struct cprof_regs regs;
 	__u64 own_bytes;

@@ -144,7 +144,7 @@ for (int i = 0; i < 1000; i++) { if (fork() == 0) _exit(0); wait(0); if (posix_s
 }
 
 @test "frames of more than 64 KiB, functions of more than 64 KiB" {
-    record_c big -O1 <<<"$BURN __attribute__((noinline)) static void f(void) { volatile char a[3000000]; a[0] = 1; burn(); a[1] = 2; } int main(void) { f(); return 0; }"
+    HZ=1000 record_c big -O1 <<<"$BURN __attribute__((noinline)) static void f(void) { volatile char a[3000000]; a[0] = 1; burn(); a[1] = 2; } int main(void) { f(); return 0; }"
     mostly '^big;_start;.*main;f;burn' 98
     {
         echo "$BURN __attribute__((noinline)) static void g(long n) {"
