@@ -2,7 +2,7 @@
 # tests/layers checks the library headers; the compiler checks the rest.
 
 LIBS_base :=
-LIBS_elf := libelf libdw zlib libzstd
+LIBS_elf := libelf libdw libdeflate libzstd
 LIBS_profile := libprotobuf-c zlib libdeflate libxxhash
 LIBS_daemon := libsystemd
 LIBS_bpf := libbpf

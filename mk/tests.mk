@@ -34,7 +34,7 @@ $(B)/tools/table_dump: tests/tools/table_dump.c $(B)/lib/elf.a $(B)/lib/base.a
 	@mkdir -p $(@D)
 	$(if $(filter 1,$(V)),,@echo '  TOOL    $@')
 	$(Q)$(CC) $(CPPFLAGS) -Iinclude -Ilib/base -Ilib/elf $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< \
-		-Wl,--start-group $(B)/lib/elf.a $(B)/lib/base.a -Wl,--end-group $(call pkglibs,libdw libelf libxxhash liblzma libzstd zlib) -liberty
+		-Wl,--start-group $(B)/lib/elf.a $(B)/lib/base.a -Wl,--end-group $(call pkglibs,libdw libelf libxxhash liblzma libzstd libdeflate) -liberty
 
 .PHONY: unit fuzz unit-programs fuzz-programs check demo soak overhead
 unit-programs: $(UNIT_BIN) $(PROGRAMS)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "debug_files.h"
 
+#include <libdeflate.h>
 #include <string.h>
-#include <zlib.h>
 
 #define DEBUG_FILES_TRIES     4
 #define DEBUG_FILES_MAX_NAME  4096
@@ -15,16 +15,16 @@ void debug_files_done(struct debug_files *d)
 	d->alt_fd = safe_close(d->alt_fd);
 }
 
-/* The CRC-32 of .gnu_debuglink is zlib's. */
+/* The CRC-32 of .gnu_debuglink is gzip's. */
 static bool debug_files_has_crc(int fd, uint32_t crc)
 {
 	uint8_t data[DEBUG_FILES_CRC_BYTES];
-	uLong sum = crc32(0, NULL, 0);
+	uint32_t sum = 0;
 	off_t at = 0;
 	ssize_t n;
 
 	while ((n = pread(fd, data, sizeof(data), at)) > 0) {
-		sum = crc32(sum, data, (uInt)n);
+		sum = libdeflate_crc32(sum, data, (size_t)n);
 		at += n;
 	}
 	return n == 0 && sum == crc;

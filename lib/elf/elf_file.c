@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "elf_file.h"
 
+#include <libdeflate.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <zlib.h>
 #include <zstd.h>
 
 /* not in the elf.h of glibc 2.36 */
@@ -277,31 +277,27 @@ const struct elf_section *elf_file_section(const struct elf_file *f, const char 
 	return NULL;
 }
 
+/* A stream of another size than the section says is broken; what follows it does not matter. */
 static int inflate_into(const uint8_t *in, size_t in_bytes, uint64_t bytes, size_t max_bytes,
 			struct elf_data *ret)
 {
 	_cleanup_free_ uint8_t *data = NULL;
-	z_stream z = {};
-	int r;
+	struct libdeflate_decompressor *z;
+	enum libdeflate_result result;
 
 	/* deflate cannot do better than 1,032 to 1: a larger claim only wants memory */
-	if (bytes > max_bytes || bytes / 1100 > in_bytes || in_bytes > UINT32_MAX ||
-	    bytes > UINT32_MAX)
+	if (bytes > max_bytes || bytes / 1100 > in_bytes)
 		return -EFBIG;
 
 	data = malloc(bytes + 1);
 	if (!data)
 		return -ENOMEM;
-	if (inflateInit(&z) != Z_OK)
+	z = libdeflate_alloc_decompressor();
+	if (!z)
 		return -ENOMEM;
-
-	z.next_in = (Bytef *)in;
-	z.avail_in = (uInt)in_bytes;
-	z.next_out = data;
-	z.avail_out = (uInt)bytes;
-	r = inflate(&z, Z_FINISH);
-	inflateEnd(&z);
-	if ((r != Z_STREAM_END && r != Z_BUF_ERROR) || z.avail_out != 0)
+	result = libdeflate_zlib_decompress(z, in, in_bytes, data, bytes, NULL);
+	libdeflate_free_decompressor(z);
+	if (result != LIBDEFLATE_SUCCESS)
 		return -EBADMSG;
 
 	data[bytes] = 0;
