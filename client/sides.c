@@ -181,3 +181,27 @@ void sides_tell(const struct sides *s, bool scaled, struct buf *out)
 			   "scaled; compare shares\n",
 			   before, after);
 }
+
+static json_t *side_time_json(int64_t ns)
+{
+	char text[WHEN_TEXT_BYTES];
+
+	return ns > 0 ? json_string(when_rfc3339(text, ns)) : json_null();
+}
+
+json_t *side_json(const struct side *s)
+{
+	json_t *j = json_object();
+
+	if (s->file)
+		json_object_set_new(j, "file", doc_string(s->file));
+	json_object_set_new(j, "start", side_time_json(s->start_ns));
+	if (!s->file)
+		json_object_set_new(j, "end", side_time_json(s->end_ns));
+	json_object_set_new(j, "duration_ns",
+			    s->covered_s > 0 ? json_integer((json_int_t)(s->covered_s * 1e9 + 0.5))
+					     : json_null());
+	if (!s->file)
+		json_object_set_new(j, "windows", json_integer((json_int_t)s->windows));
+	return j;
+}

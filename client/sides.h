@@ -30,5 +30,7 @@ void sides_of_file(const char *file, const struct profile *p, struct side *ret);
 /* What before's values are to be multiplied with, so that it covers as much time as after; 1 where they are
  * about as long (5 %), or one is unknown. */
 double sides_scale(const struct sides *s);
+/* {start, end, duration_ns, windows} or {file, start, duration_ns}: what is not known is null. */
+json_t *side_json(const struct side *s);
 /* A line a side, and one that tells of unequal lengths and whether the values are scaled. */
 void sides_tell(const struct sides *s, bool scaled, struct buf *out);

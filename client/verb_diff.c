@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "clock.h"
+#include "doc.h"
 #include "filter.h"
 #include "query.h"
 #include "refuse.h"
@@ -19,6 +20,8 @@
 #define DIFF_PATH_BYTES 65536
 #define DIFF_ROWS       40
 
+#define DIFF_ROWS_DEFAULT SIZE_MAX
+
 DEFINE_CLEANUP(struct diff *, diff_free);
 DEFINE_CLEANUP(struct profile *, profile_free);
 
@@ -26,8 +29,8 @@ struct diff_args {
 	struct query query;
 	struct stored stored;
 	const char *before, *after; /* files; NULL: ranges */
-	bool cum;
-	size_t rows;
+	bool cum, json;
+	size_t rows; /* DIFF_ROWS_DEFAULT: as many as the form has by default */
 };
 
 static int diff_set_rows(struct diff_args *a, const char *s)
@@ -52,6 +55,9 @@ static int diff_option(struct diff_args *a, int opt, const char *arg)
 	case 'c':
 		a->cum = true;
 		return 0;
+	case 'j':
+		a->json = true;
+		return 0;
 	default:
 		return query_option(&a->query, &verb_diff, opt, arg);
 	}
@@ -65,6 +71,7 @@ static int diff_options(struct diff_args *a, int argc, char **argv)
 		{ "format", required_argument, NULL, 'f' },
 		{ "rows", required_argument, NULL, 'n' },
 		{ "cum", no_argument, NULL, 'c' },
+		{ "json", no_argument, NULL, 'j' },
 		{ "baseline", required_argument, NULL, QUERY_OPT_BASELINE },
 		QUERY_OPTIONS,
 		{ NULL },
@@ -92,6 +99,9 @@ static int diff_parse(struct diff_args *a, int argc, char **argv)
 
 	if (r != 0)
 		return r;
+	if (a->json && (a->stored.output || a->stored.format_given))
+		return say_usage(&verb_diff,
+				 "--json goes to standard output: not with -o or --format");
 	/* a file is a profile, the terminal and a pipe get the table */
 	if (!a->stored.format_given)
 		a->stored.format = a->stored.output && strcmp(a->stored.output, "-") != 0
@@ -183,29 +193,85 @@ static int diff_of_ranges(struct diff_args *a, const struct client *c, struct si
 }
 
 /* Two files may be two runs of one program: there, fewer seconds are the answer. */
+static int diff_compare(const struct diff_args *a, const struct sides *sides,
+			const struct profile *p, struct diff **ret)
+{
+	return diff_new(ret, p,
+			&(struct diff_options){ .cum = a->cum,
+						.scale = a->before ? 1 : sides_scale(sides) });
+}
+
+static const char *diff_unit(const struct profile *p)
+{
+	int type = profile_find_type(p, NULL);
+
+	return type >= 0 ? profile_get_type(p, (size_t)type).unit : "";
+}
+
 static int diff_table(const struct diff_args *a, const struct sides *sides, const struct profile *p,
 		      struct buf *out)
 {
-	bool scaled = !a->before;
 	bool terminal = strcmp(a->stored.output, "-") == 0 && isatty(STDOUT_FILENO);
-	struct diff_print o = { .rows = a->rows };
+	struct diff_print o = { .rows = a->rows == DIFF_ROWS_DEFAULT ? DIFF_ROWS : a->rows,
+				.unit = diff_unit(p) };
 	_cleanup_(diff_freep) struct diff *d = NULL;
 	const char *term = getenv("TERM");
 	struct winsize w = { 0 };
-	int type = profile_find_type(p, NULL);
-	int r = diff_new(
-		&d, p,
-		&(struct diff_options){ .cum = a->cum, .scale = scaled ? sides_scale(sides) : 1 });
+	int r = diff_compare(a, sides, p, &d);
 
 	if (r < 0)
 		return r;
-	sides_tell(sides, scaled, out);
-	if (type >= 0)
-		o.unit = profile_get_type(p, (size_t)type).unit;
+	sides_tell(sides, !a->before, out);
 	if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0)
 		o.columns = w.ws_col;
 	o.dim = terminal && !(term && strcmp(term, "dumb") == 0) && !getenv("NO_COLOR");
 	return diff_print(d, &o, out);
+}
+
+static json_t *diff_row_json(const struct diff *d, const struct diff_row *row)
+{
+	json_t *j = json_object();
+	int64_t delta;
+
+	if (__builtin_sub_overflow(row->after, row->before, &delta))
+		delta = row->after > row->before ? INT64_MAX : INT64_MIN;
+	json_object_set_new(j, "name", doc_string(row->name));
+	json_object_set_new(j, "before", json_integer(row->before));
+	json_object_set_new(j, "after", json_integer(row->after));
+	json_object_set_new(j, "delta", json_integer(delta));
+	json_object_set_new(j, "before_share", doc_share(row->before, d->before));
+	json_object_set_new(j, "after_share", doc_share(row->after, d->after));
+	json_object_set_new(j, "significant", json_boolean(!row->noise));
+	return j;
+}
+
+static json_t *diff_side_json(const struct side *s, int64_t total, int64_t samples)
+{
+	json_t *j = side_json(s);
+
+	json_object_set_new(j, "total", json_integer(total));
+	json_object_set_new(j, "samples", json_integer(samples));
+	return j;
+}
+
+static int diff_print_json(const struct diff_args *a, const struct sides *sides,
+			   const struct profile *p)
+{
+	_cleanup_(json_decrefp) json_t *j = NULL;
+	_cleanup_(diff_freep) struct diff *d = NULL;
+	size_t most = a->rows == DIFF_ROWS_DEFAULT ? 0 : a->rows;
+	int r = diff_compare(a, sides, p, &d);
+	json_t *rows;
+
+	if (r < 0)
+		return say_error("cannot compare: %s", strerror(-r));
+	rows = json_array();
+	for (size_t i = 0; i < d->n && (most == 0 || i < most); i++)
+		json_array_append_new(rows, diff_row_json(d, &d->rows[i]));
+	j = json_pack("{s:o, s:f, s:o, s:o, s:o}", "unit", doc_string(diff_unit(p)), "scale",
+		      d->scale, "before", diff_side_json(&sides->before, d->before, d->n_before),
+		      "after", diff_side_json(&sides->after, d->after, d->n_after), "rows", rows);
+	return doc_print(j) < 0 ? EXIT_FAILURE : 0;
 }
 
 /* Of a file, which holds the values as they were recorded. */
@@ -224,7 +290,7 @@ static void diff_tell_sides(const struct sides *sides)
 static int diff_run_verb(const struct client *c, int argc, char **argv)
 {
 	struct diff_args a = { .stored = { .verb = &verb_diff, .name = "diff" },
-			       .rows = DIFF_ROWS };
+			       .rows = DIFF_ROWS_DEFAULT };
 	_cleanup_(buf_done) struct buf made = BUF_INIT(DIFF_MAX_BYTES);
 	_cleanup_(profile_freep) struct profile *p = NULL;
 	struct sides sides = {};
@@ -239,6 +305,8 @@ static int diff_run_verb(const struct client *c, int argc, char **argv)
 	if (r != 0)
 		return r;
 
+	if (a.json)
+		return diff_print_json(&a, &sides, p);
 	if (a.stored.format != FORMAT_TEXT)
 		diff_tell_sides(&sides);
 	r = a.stored.format == FORMAT_TEXT    ? diff_table(&a, &sides, p, &made)
@@ -279,7 +347,8 @@ const struct verb verb_diff = {
 		"  -n, --rows N              so many rows, 40 by default; 0: all\n"
 		"  -o, --output FILE         the difference as pprof: before negated and labelled "
 		"pprof::base\n"
-		"  --format text|pprof|folded\n\n"
+		"  --format text|pprof|folded\n"
+		"  --json                    {unit, scale, before, after, rows}, all rows\n\n"
 		"Examples:\n"
 		"  cprofctl diff --since 02:00 --until 02:20 --baseline \"1 day before\"\n"
 		"  cprofctl diff old.pb.gz new.pb.gz --cum\n",

@@ -3,10 +3,13 @@
 #include <string.h>
 
 #include "advice.h"
+#include "doc.h"
 #include "output.h"
 #include "refuse.h"
 #include "render.h"
 #include "report.h"
+#include "tally.h"
+#include "when.h"
 
 #define REPORT_MAX_BYTES (1ULL << 30)
 
@@ -16,6 +19,7 @@ struct report_args {
 	const char *regexp;
 	struct capture_options output; /* its file and its format */
 	bool convert;                  /* --format was given */
+	bool json;
 };
 
 static int report_options(struct report_args *a, int argc, char **argv)
@@ -24,6 +28,7 @@ static int report_options(struct report_args *a, int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ "output", required_argument, NULL, 'o' },
 		{ "format", required_argument, NULL, 'f' },
+		{ "json", no_argument, NULL, 'j' },
 		{ NULL },
 	};
 	int opt;
@@ -37,6 +42,9 @@ static int report_options(struct report_args *a, int argc, char **argv)
 			return -1;
 		case 'o':
 			a->output.output = optarg;
+			break;
+		case 'j':
+			a->json = true;
 			break;
 		case 'f':
 			a->convert = true;
@@ -62,6 +70,9 @@ static int report_parse(struct report_args *a, int argc, char **argv)
 	if (r != 0)
 		return r;
 
+	if (a->json && (a->convert || strcmp(a->output.output, "-") != 0))
+		return say_usage(&verb_report,
+				 "--json goes to standard output: not with -o or --format");
 	output_format_settle(&a->output.format, a->convert, a->output.output);
 	if (a->output.format != FORMAT_PPROF)
 		a->convert = true;
@@ -79,6 +90,8 @@ static int report_parse(struct report_args *a, int argc, char **argv)
 	if (kind && report_kind_parse(kind, &a->kind) < 0)
 		return say_usage(&verb_report, "unknown report '%s': top, peek RE, tree or traces",
 				 kind);
+	if (a->json && a->kind != REPORT_TOP)
+		return say_usage(&verb_report, "--json is for the report `top`, not for %s", kind);
 	if (kind && a->convert)
 		return say_usage(&verb_report, "a report or --format, not both");
 	if (a->kind == REPORT_PEEK && n < 3)
@@ -129,6 +142,43 @@ static int report_convert(const struct report_args *a, const struct profile *p)
 		       : 0;
 }
 
+static json_t *report_row_json(const struct tally *t, const struct tally_row *row)
+{
+	json_t *j = json_object();
+
+	json_object_set_new(j, "name", doc_string(row->name));
+	json_object_set_new(j, "flat", json_integer(row->flat));
+	json_object_set_new(j, "flat_share", doc_share(row->flat, t->total));
+	json_object_set_new(j, "cum", json_integer(row->cum));
+	json_object_set_new(j, "cum_share", doc_share(row->cum, t->total));
+	return j;
+}
+
+static int report_print_json(const struct profile *p)
+{
+	_cleanup_(json_decrefp) json_t *j = NULL;
+	int position = profile_find_type(p, NULL), r;
+	struct profile_value_type type = { .type = "", .unit = "" };
+	char start[WHEN_TEXT_BYTES];
+	json_t *rows = json_array();
+	struct tally *t;
+
+	r = tally_new(&t, p, TALLY_FUNCTION);
+	if (r < 0)
+		return say_error("cannot report: %s", strerror(-r));
+	if (position >= 0)
+		type = profile_get_type(p, (size_t)position);
+	for (size_t i = 0; i < t->n; i++)
+		json_array_append_new(rows, report_row_json(t, &t->rows[i]));
+	j = json_pack("{s:o, s:o, s:s?, s:I, s:I, s:o}", "type", doc_string(type.type), "unit",
+		      doc_string(type.unit), "start",
+		      profile_time_ns(p) > 0 ? when_rfc3339(start, profile_time_ns(p)) : NULL,
+		      "duration_ns", (json_int_t)profile_duration_ns(p), "total",
+		      (json_int_t)t->total, "rows", rows);
+	tally_free(t);
+	return doc_print(j) < 0 ? EXIT_FAILURE : 0;
+}
+
 static int report_print_to(const struct report_args *a, const struct profile *p, FILE *f)
 {
 	int r = report_print(p, a->kind, a->regexp, f);
@@ -160,6 +210,8 @@ static int report_run(const struct client *c _unused_, int argc, char **argv)
 		return r;
 	if (a.convert)
 		return report_convert(&a, p);
+	if (a.json)
+		return report_print_json(p);
 	r = report_print_to(&a, p, stdout);
 	if (r == 0) {
 		fflush(stdout);
@@ -171,7 +223,8 @@ static int report_run(const struct client *c _unused_, int argc, char **argv)
 const struct verb verb_report = {
 	.name = "report",
 	.run = report_run,
-	.usage = "FILE [top | peek RE | tree | traces] [--format folded|svg|text] [-o FILE]",
+	.usage = "FILE [top | peek RE | tree | traces] [--json] [--format folded|svg|text] "
+		 "[-o FILE]",
 	.summary = "print a profile",
 	.help = "Prints a pprof file as `go tool pprof` does, without needing Go, or turns it into "
 		"another\n"
@@ -179,7 +232,10 @@ const struct verb verb_report = {
 		"  top                       functions by their own time; the default\n"
 		"  peek RE                   callers and callees of the functions that match\n"
 		"  tree                      callers and callees of all\n"
-		"  traces                    every stack\n\n"
+		"  traces                    every stack\n"
+		"  --json                    of top: {type, unit, start, duration_ns, total, "
+		"rows}, "
+		"all rows\n\n"
 		"  --format folded|svg|text  another format, to standard output or to -o FILE\n"
 		"  -o, --output FILE         the format is what FILE ends with, where none is "
 		"given:\n"

@@ -3,6 +3,7 @@
 
 #include "cell.h"
 #include "clock.h"
+#include "doc.h"
 #include "human.h"
 #include "query.h"
 #include "refuse.h"
@@ -10,6 +11,7 @@
 #include "screen.h"
 #include "tally.h"
 #include "text.h"
+#include "when.h"
 
 #define TOP_MAX_BYTES     (1ULL << 30)
 #define TOP_PAGE_BYTES    (1U << 20)
@@ -27,6 +29,7 @@ struct top {
 	struct capture_options capture;
 	enum tally_by by;
 	uint64_t n; /* 0: until it is told to end */
+	bool n_given, json;
 	uint64_t rows;
 	struct signals signals;
 	struct screen screen;
@@ -59,11 +62,18 @@ static int top_set_delay(struct top *t, const char *s)
 	return 0;
 }
 
-static int top_set_number(uint64_t *ret, const char *option, const char *s)
+static int top_set_rows(struct top *t, const char *s)
 {
-	if (text_parse_u64(s, UINT32_MAX, ret) < 0 || *ret == 0)
-		return say_usage(&verb_top, "'%s' is not a number for %s: give 1 or more", s,
-				 option);
+	if (text_parse_u64(s, UINT32_MAX, &t->rows) < 0 || t->rows == 0)
+		return say_usage(&verb_top, "'%s' is not a number for --rows: give 1 or more", s);
+	return 0;
+}
+
+static int top_set_iterations(struct top *t, const char *s)
+{
+	if (text_parse_u64(s, UINT32_MAX, &t->n) < 0)
+		return say_usage(&verb_top, "'%s' is not a number for -n: 0 means until Ctrl-C", s);
+	t->n_given = true;
 	return 0;
 }
 
@@ -75,9 +85,12 @@ static int top_option(struct top *t, int opt, const char *arg)
 	case 'd':
 		return top_set_delay(t, arg);
 	case 'n':
-		return top_set_number(&t->n, "-n", arg);
+		return top_set_iterations(t, arg);
 	case 'r':
-		return top_set_number(&t->rows, "--rows", arg);
+		return top_set_rows(t, arg);
+	case 'j':
+		t->json = true;
+		return 0;
 	case 'b':
 		if (tally_by_parse(arg, &t->by) < 0)
 			return say_usage(&verb_top, "no table by '%s': function, comm, pid or unit",
@@ -104,6 +117,7 @@ static int top_parse(struct top *t, int argc, char **argv)
 		{ "rows", required_argument, NULL, 'r' },
 		{ "by", required_argument, NULL, 'b' },
 		{ "hz", required_argument, NULL, 'F' },
+		{ "json", no_argument, NULL, 'j' },
 		QUERY_FILTER_OPTIONS,
 		{ NULL },
 	};
@@ -122,6 +136,9 @@ static int top_parse(struct top *t, int argc, char **argv)
 	}
 	for (; r == 0 && optind < argc; optind++)
 		r = query_pid(&t->query, &verb_top, argv[optind]);
+	/* one document, where nothing else was asked for */
+	if (t->json && !t->n_given)
+		t->n = 1;
 	return r;
 }
 
@@ -141,6 +158,15 @@ static void top_targets(struct top *t)
 
 /* --- the page ------------------------------------------------------------- */
 
+static uint64_t top_lost(const struct top *t)
+{
+	uint64_t lost = 0;
+
+	for (size_t i = 0; i < t->progress.n_lost; i++)
+		lost += t->progress.lost[i].count;
+	return lost;
+}
+
 static void top_head(struct top *t, double seconds)
 {
 	static const char *const columns[] = {
@@ -152,11 +178,9 @@ static void top_head(struct top *t, double seconds)
 	double cpu = (double)t->progress.cpu_ns / 1e9;
 	char stamp[32], samples[32];
 	time_t now = time(NULL);
-	uint64_t lost = 0;
+	uint64_t lost = top_lost(t);
 	struct tm tm;
 
-	for (size_t i = 0; i < t->progress.n_lost; i++)
-		lost += t->progress.lost[i].count;
 	localtime_r(&now, &tm);
 	strftime(stamp, sizeof(stamp), "%H:%M:%S", &tm);
 	human_count(samples, sizeof(samples), t->progress.samples);
@@ -186,15 +210,46 @@ static void top_row(struct top *t, const struct tally *tally, const struct tally
 	buf_putc(&t->page, '\n');
 }
 
-static int top_fill(struct top *t, const struct profile *p)
+static json_t *top_row_json(const struct top *t, const struct tally *tally,
+			    const struct tally_row *row)
+{
+	double elapsed = (double)t->progress.elapsed_ns;
+	json_t *j = json_object();
+
+	if (t->by == TALLY_PID)
+		json_object_set_new(j, "pid", json_integer(row->pid));
+	json_object_set_new(j, "name", doc_string(row->name));
+	json_object_set_new(j, "cpu", json_real(elapsed > 0 ? (double)row->flat / elapsed : 0));
+	json_object_set_new(j, "flat_ns", json_integer(row->flat));
+	json_object_set_new(j, "flat_share", doc_share(row->flat, tally->total));
+	if (t->by == TALLY_FUNCTION) {
+		json_object_set_new(j, "cum_ns", json_integer(row->cum));
+		json_object_set_new(j, "cum_share", doc_share(row->cum, tally->total));
+	}
+	return j;
+}
+
+static int top_print_json(const struct top *t, const struct tally *tally, int64_t start_ns)
+{
+	const struct remote_progress *p = &t->progress;
+	_cleanup_(json_decrefp) json_t *j = NULL;
+	json_t *rows = json_array();
+	char start[WHEN_TEXT_BYTES];
+
+	for (size_t i = 0; i < tally->n && (t->rows == 0 || i < t->rows); i++)
+		json_array_append_new(rows, top_row_json(t, tally, &tally->rows[i]));
+	j = json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:o}", "start", when_rfc3339(start, start_ns),
+		      "duration_ns", (json_int_t)p->elapsed_ns, "samples", (json_int_t)p->samples,
+		      "cpu_ns", (json_int_t)p->cpu_ns, "lost", (json_int_t)top_lost(t), "by",
+		      tally_by_name(t->by), "rows", rows);
+	return doc_print_line(j);
+}
+
+static void top_fill_page(struct top *t, const struct tally *tally)
 {
 	double seconds = (double)t->progress.elapsed_ns / 1e9;
-	struct tally *tally;
 	size_t rows;
-	int r = tally_new(&tally, p, t->by);
 
-	if (r < 0)
-		return r;
 	rows = t->rows         ? t->rows
 	       : !t->screen.on ? TOP_PLAIN_ROWS
 			       : MAX(t->screen.rows, TOP_HEAD_ROWS + 1U) - TOP_HEAD_ROWS;
@@ -206,8 +261,25 @@ static int top_fill(struct top *t, const struct profile *p)
 		buf_puts(&t->page, "nothing ran\n");
 	if (!t->screen.on)
 		buf_putc(&t->page, '\n');
+}
+
+static int top_show(struct top *t, const struct profile *p)
+{
+	struct tally *tally;
+	int r = tally_new(&tally, p, t->by);
+
+	if (r < 0) {
+		say_error("cannot read the daemon's profile: %s", strerror(-r));
+		return r;
+	}
+	if (t->json) {
+		r = top_print_json(t, tally, profile_time_ns(p));
+	} else {
+		top_fill_page(t, tally);
+		screen_draw(&t->screen, t->page.data ? t->page.data : "", t->page.size);
+	}
 	tally_free(tally);
-	return t->page.error;
+	return r;
 }
 
 /* --- round after round ---------------------------------------------------- */
@@ -250,16 +322,13 @@ static int top_round(struct top *t)
 	t->remote.id[0] = '\0';
 
 	r = profile_read(&p, raw.data ? raw.data : "", raw.size);
-	if (r == 0) {
-		r = top_fill(t, p);
-		profile_free(p);
-	}
 	if (r < 0) {
 		say_error("cannot read the daemon's profile: %s", strerror(-r));
 		return r;
 	}
-	screen_draw(&t->screen, t->page.data ? t->page.data : "", t->page.size);
-	return ferror(stdout) ? 1 : 0;
+	r = top_show(t, p);
+	profile_free(p);
+	return ferror(stdout) ? 1 : r;
 }
 
 static int top_loop(struct top *t, const struct client *c)
@@ -273,7 +342,8 @@ static int top_loop(struct top *t, const struct client *c)
 	r = remote_start(&t->remote, t->daemon, &t->capture, 0);
 	if (r < 0)
 		return EXIT_FAILURE;
-	screen_init(&t->screen);
+	if (!t->json)
+		screen_init(&t->screen);
 	if (t->screen.on) {
 		static const char wait[] = "cprofctl top: the first samples are on their way\n";
 
@@ -309,7 +379,8 @@ static int top_run(const struct client *c, int argc, char **argv)
 const struct verb verb_top = {
 	.name = "top",
 	.run = top_run,
-	.usage = "[PID... | TARGETS] [--by KIND] [-d DELAY] [-n N] [--rows N] [--hz N]",
+	.usage = "[PID... | TARGETS] [--by KIND] [-d DELAY] [-n N] [--rows N] [--hz N] "
+		 "[--json]",
 	.summary = "what uses the CPU now, live",
 	.help = "A table of what uses the CPU, again and again: each time of the samples of the "
 		"last two\n"
@@ -320,11 +391,15 @@ const struct verb verb_top = {
 		"                            only of these, with their children; default: all\n"
 		"  --by KIND                 function (default), comm, pid, unit\n"
 		"  -d, --delay SPAN          how long each time: 2s by default, 100ms to 10min\n"
-		"  -n, --iterations N        end after so many\n"
+		"  -n, --iterations N        end after so many; 0: until Ctrl-C\n"
 		"  --rows N                  so many rows: by default what fits, 20 without a "
 		"terminal\n"
 		"  -F, --hz N                samples a second of CPU time: 100 (default), 1 to "
-		"10000\n\n"
+		"10000\n"
+		"  --json                    {start, duration_ns, samples, cpu_ns, lost, by, "
+		"rows}, "
+		"all rows;\n"
+		"                            once, or with -n each time, on a line\n\n"
 		"CPU% is a share of one CPU; SELF% what the function used itself, of all samples; "
 		"WITH\n"
 		"CALLEES what it used with all that it called.\n\n"

@@ -28,6 +28,11 @@ int tally_by_parse(const char *s, enum tally_by *ret)
 	return -EINVAL;
 }
 
+const char *tally_by_name(enum tally_by by)
+{
+	return tally_names[by];
+}
+
 static void tally_sum(int64_t *sum, int64_t v)
 {
 	if (__builtin_add_overflow(*sum, v, sum))

@@ -9,6 +9,7 @@ enum tally_by { TALLY_FUNCTION, TALLY_COMM, TALLY_PID, TALLY_UNIT, TALLY_MAX };
 
 /* "function", "comm", "pid", "unit"; -EINVAL for any other. */
 int tally_by_parse(const char *s, enum tally_by *ret);
+const char *tally_by_name(enum tally_by by);
 
 struct tally_row {
 	const char *

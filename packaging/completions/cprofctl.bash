@@ -69,7 +69,7 @@ _cprofctl_report() {
 	local typed=$1 n=$2
 
 	if [[ $typed == -?* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "--format -o --output -h --help" -- "$typed")
+		mapfile -t COMPREPLY < <(compgen -W "--json --format -o --output -h --help" -- "$typed")
 	elif ((n == 0)); then
 		_cprofctl_files "$typed"
 	elif ((n == 1)); then
@@ -174,7 +174,7 @@ _cprofctl() {
 	get) mapfile -t COMPREPLY < <(compgen -W "$filters --output --format --help -o" -- "$typed") ;;
 	diff)
 		if [[ $typed == -* ]]; then
-			mapfile -t COMPREPLY < <(compgen -W "$filters --baseline --cum --rows --output --format --help -n -o" -- "$typed")
+			mapfile -t COMPREPLY < <(compgen -W "$filters --baseline --cum --rows --json --output --format --help -n -o" -- "$typed")
 		else
 			_cprofctl_files "$typed"
 		fi
@@ -182,14 +182,15 @@ _cprofctl() {
 	top)
 		if [[ $typed == -* ]]; then
 			mapfile -t COMPREPLY < <(compgen -W "--pid --comm --unit --cgroup --container --all --by --delay
-				--iterations --rows --hz --help -p -a -d -n -F" -- "$typed")
+				--iterations --rows --hz --json --help -p -a -d -n -F" -- "$typed")
 		else
 			_cprofctl_words "$(_cprofctl_column pid)" "$typed"
 		fi
 		;;
 	snapshot) mapfile -t COMPREPLY < <(compgen -W "--output --format --help -o" -- "$typed") ;;
 	pause) mapfile -t COMPREPLY < <(compgen -W "30min 1h --help" -- "$typed") ;;
-	version | resume) mapfile -t COMPREPLY < <(compgen -W "--help" -- "$typed") ;;
+	version) mapfile -t COMPREPLY < <(compgen -W "--json --help" -- "$typed") ;;
+	resume) mapfile -t COMPREPLY < <(compgen -W "--help" -- "$typed") ;;
 	help) ((operands)) || mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$typed") ;;
 	esac
 }

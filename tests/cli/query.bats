@@ -222,6 +222,42 @@ diff_between() {
 	[[ $output == *"text is no profile"* ]]
 }
 
+@test "diff --json: values, shares, what is more than noise; both sides" {
+	fake '{"names": ["same", "grew.isra.0", "gone::h0123456789abcdef", "e\u001b[2Jvil\u202e"], "base": [30, 2, 500, 20], '"$SIDES}"
+	diff_between 2:00:05 2:00:10 "5s before" --json >diff.json
+	run -0 diff_between 2:00:05 2:00:10 "5s before" --json --rows 1
+	python3 - "$output" <<-'PY'
+		import json, sys
+		d = json.load(open("diff.json"))
+		assert d["unit"] == "nanoseconds" and d["scale"] == 1.0, d
+		assert d["before"] == {"start": "2026-11-24T02:00:00Z", "end": "2026-11-24T02:00:05Z", "duration_ns": 5000000000,
+		                       "windows": 1, "total": 5520000000, "samples": 552}, d["before"]
+		assert d["after"]["total"] == 1000000000 and d["after"]["samples"] == 100, d["after"]
+		first, grew, evil, same = d["rows"]
+		assert first["name"] == "gone" and first["delta"] == first["after"] - first["before"] == -4800000000, first
+		assert abs(first["before_share"] - 500 / 552) < 1e-9 and first["after_share"] == 0.2, first
+		assert grew["name"] == "grew" and grew["significant"] is True
+		assert evil["name"] == "e\x1b[2Jvil\u202e"
+		assert same["before"] == 300000000 and same["after"] == 400000000, same
+		assert json.loads(sys.argv[1])["rows"] == [first]
+	PY
+	run -2 diff_between 2:00:05 2:00:10 "5s before" --json -o x.json
+	[[ ${lines[0]} == *"--json goes to standard output"* ]]
+}
+
+@test "diff --json of files: named, not scaled" {
+	fake
+	"$CPROFCTL" get -o a.pb.gz
+	"$CPROFCTL" diff a.pb.gz a.pb.gz --json >diff.json
+	python3 - <<-'PY'
+		import json
+		d = json.load(open("diff.json"))
+		assert d["before"] == {"file": "a.pb.gz", "start": "2026-09-21T14:13:20Z", "duration_ns": 30000000000,
+		                       "total": 600000000, "samples": 60}, d["before"]
+		assert [r["delta"] for r in d["rows"]] == [0, 0, 0] and not any(r["significant"] for r in d["rows"])
+	PY
+}
+
 @test "diff on a terminal dims, without colours it does not" {
 	fake '{"names": ["a", "b"], "base": [19, 10], '"$SIDES}"
 	ranges="--since 2026-11-24T02:00:05Z --until 2026-11-24T02:00:10Z --baseline '5s before'"
@@ -261,6 +297,37 @@ diff_between() {
 	[[ $output != *"cold"* ]]
 	requested '"targets":\[{"kind":"pid","value":"1234"}\]'
 	requested '"symbols":"fast"'
+}
+
+@test "top --json: one document, or with -n one a line" {
+	fake '{"names": ["hot", "e\u001b[2Jvil", "cold"], "progress": {"lost": {"ring_full": 3}}}'
+	"$CPROFCTL" top --json -d 200ms >one.json
+	"$CPROFCTL" top --json -n 2 -d 200ms --rows 2 >two.json
+	"$CPROFCTL" top --json --by pid -d 200ms >pids.json
+	python3 - <<-'PY'
+		import json
+		one = json.load(open("one.json"))
+		assert list(one) == ["start", "duration_ns", "samples", "cpu_ns", "lost", "by", "rows"], one
+		assert one["start"].endswith("Z") and one["by"] == "function" and one["lost"] == 3, one
+		hot, evil, cold = one["rows"]
+		assert hot["name"] == "hot" and hot["flat_ns"] == hot["cum_ns"] == 300000000 and hot["flat_share"] == 0.5, hot
+		assert abs(hot["cpu"] - hot["flat_ns"] / one["duration_ns"]) < 1e-9
+		assert evil["name"] == "e\x1b[2Jvil"
+		lines = [json.loads(l) for l in open("two.json")]
+		assert [len(l["rows"]) for l in lines] == [2, 2]
+		assert json.load(open("pids.json"))["rows"][0]["pid"] == 0
+	PY
+}
+
+@test "top --json on a terminal: a line, no page" {
+	fake
+	TERM=xterm script -qefc "$CPROFCTL top --json -d 200ms" page </dev/null >/dev/null
+	run ! grep -q '1049h' page
+	grep -q '"by":"function"' page
+	start_client top --json -n 0 -d 200ms
+	wait_for grep -q '"rows"' out
+	kill -TERM "$client_pid"
+	ended_with 0 "$client_pid"
 }
 
 @test "top on a terminal: draws again, follows its size, q ends, all is as before" {
@@ -327,7 +394,7 @@ diff_between() {
 		"list --since 1h --until 2h" "get a b" "get --format png" "get -p x" "get id --since 1h" "get a/b" "diff" "diff a" "diff a b c" \
 		"diff --since 1h" "diff --baseline 1h" "diff --since 1h --baseline soon" "diff a b --format svg" "diff a b --rows x" \
 		"snapshot x" "snapshot --format png" "pause soon" "pause 0" "pause 1h 2h" "resume x" "targets add" "targets add x" \
-		"targets add --all" "targets remove --frob" "top --by exe" "top -d 0" "top -n 0" "top -d 1h" "top x" "top --hz 0"; do
+		"targets add --all" "targets remove --frob" "top --by exe" "top -d 0" "top -n x" "top --rows 0" "top -d 1h" "top x" "top --hz 0"; do
 		# shellcheck disable=SC2086 # words are wanted
 		run -2 "$CPROFCTL" $args
 		[[ ${lines[0]} == "cprofctl: "* ]] && [[ ${lines[1]} == "usage: cprofctl "* ]] || { echo "$args: $output"; false; }

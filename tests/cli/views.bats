@@ -72,6 +72,42 @@ STATUS='{"status": {"version": "1.2.3", "kernel": "6.18",
 	[[ ${lines[2]} == 'kernel    6.1.0-\x1b' ]]
 }
 
+@test "version --json, with and without a daemon" {
+	fake '{"version": {"version": "9.9", "kernel": "6.1", "api": 1}}'
+	"$CPROFCTL" version --json >with
+	"$CPROFCTL" --version >plain
+	# with a default socket that nobody listens on, where there is none
+	[ -e /run/cprofd/cprofd.sock ] || CPROFD_SOCKET='' "$CPROFCTL" version --json >without
+	python3 - <<-'PY'
+		import json, os
+		mine = open("plain").readline().split()[1]
+		assert json.load(open("with")) == {"cprofctl": mine, "cprofd": "9.9", "kernel": "6.1"}
+		if os.path.exists("without"):
+		    assert json.load(open("without")) == {"cprofctl": mine, "cprofd": None, "kernel": None}
+	PY
+}
+
+@test "report --json: the functions of top" {
+	fake '{"names": ["hot", "e\u001b[2Jvil"]}'
+	"$CPROFCTL" get -o p.pb.gz
+	"$CPROFCTL" report p.pb.gz --json >all.json
+	"$CPROFCTL" report - top --json <p.pb.gz | cmp - all.json
+	python3 - <<-'PY'
+		import json
+		d = json.load(open("all.json"))
+		assert {k: d[k] for k in d if k != "rows"} == {"type": "cpu", "unit": "nanoseconds", "start": "2026-09-21T14:13:20Z",
+		                                              "duration_ns": 30000000000, "total": 300000000}, d
+		assert d["rows"][0] == {"name": "hot", "flat": 200000000, "flat_share": 0.666666666666667, "cum": 200000000,
+		                        "cum_share": 0.666666666666667}, d["rows"]
+		assert d["rows"][1]["name"] == "e\x1b[2Jvil"
+	PY
+	for args in "tree --json" "--json --format text" "--json -o x.svg"; do
+		# shellcheck disable=SC2086 # words are wanted
+		run -2 "$CPROFCTL" report p.pb.gz $args
+		[[ ${lines[0]} == *"--json"* ]]
+	done
+}
+
 @test "the proxy of the environment is never asked" {
 	fake '{"version": {"version": "9.9", "kernel": "x"}}'
 	HTTP_PROXY=http://127.0.0.1:9 ALL_PROXY=socks5://127.0.0.1:9 run -0 "$CPROFCTL" version
