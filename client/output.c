@@ -11,6 +11,7 @@
 
 #define OUTPUT_MAX_SUFFIX   10000
 #define OUTPUT_FIFO_POLL_MS 100
+#define OUTPUT_RESCUE_NAME  200
 
 struct output {
 	char path[PATH_MAX];      /* final, or what is written through */
@@ -78,34 +79,33 @@ static bool output_sudo_owner(uid_t *ret_uid, gid_t *ret_gid)
 	return true;
 }
 
-static int output_say(const char *path, int error)
+static const char *output_cure(int error)
 {
-	const char *cure;
-
 	switch (error) {
-	case EACCES:
-	case EPERM:
-	case EROFS:
-		cure = "choose another place with -o";
-		break;
 	case ENOENT:
 	case ENOTDIR:
-		cure = "make its folder, or choose another place with -o";
-		break;
+		return "make its folder, or choose another place with -o";
 	case ENOSPC:
 	case EDQUOT:
 	case EFBIG:
-		cure = "free some space, or choose another place with -o";
-		break;
+		return "free some space, or choose another place with -o";
 	case EPIPE:
-		cure = "its reader went away";
-		break;
+		return "its reader went away";
 	default:
-		cure = "choose another place with -o";
-		break;
+		return "choose another place with -o";
 	}
-	say_error("cannot write %s: %s; %s", path, strerror(error), cure);
+}
+
+static int output_say(const char *path, int error)
+{
+	say_error("cannot write %s: %s; %s", path, strerror(error), output_cure(error));
 	return -error;
+}
+
+/* As it stands in a message. */
+static const char *output_words(const struct output *out)
+{
+	return out->kind == OUTPUT_STDOUT ? "to standard output" : out->path;
 }
 
 /* The temporary file lies beside the final one: a rename does not cross file systems. */
@@ -156,6 +156,8 @@ static int output_open_named(struct output *out, const char *name)
 	}
 
 	out->kind = OUTPUT_THROUGH;
+	if (stat(name, &st) == 0 && S_ISDIR(st.st_mode))
+		return -EISDIR;
 	if (access(name, W_OK) < 0 && errno != ENOENT) /* a link to nothing makes it */
 		return -errno;
 	return 0;
@@ -272,8 +274,9 @@ static int output_appear(struct output *out)
 	return -EEXIST;
 }
 
-int output_write(struct output *out, const void *data, size_t size, bool (*cancel)(void *arg),
-		 void *arg)
+/* Says nothing, but that it was given up. */
+static int output_try(struct output *out, const void *data, size_t size, bool (*cancel)(void *arg),
+		      void *arg)
 {
 	int fd = out->kind == OUTPUT_STDOUT ? STDOUT_FILENO : out->fd, r;
 
@@ -286,7 +289,7 @@ int output_write(struct output *out, const void *data, size_t size, bool (*cance
 		}
 		if (fd < 0) {
 			out->fd = -1;
-			return output_say(out->path, -fd);
+			return fd;
 		}
 	}
 
@@ -296,8 +299,89 @@ int output_write(struct output *out, const void *data, size_t size, bool (*cance
 		r = -errno;
 	if (r == 0 && out->temporary[0])
 		r = output_appear(out);
-	return r < 0 ? output_say(out->kind == OUTPUT_STDOUT ? "to standard output" : out->path, -r)
-		     : 0;
+	return r;
+}
+
+int output_write(struct output *out, const void *data, size_t size, bool (*cancel)(void *arg),
+		 void *arg)
+{
+	int r = output_try(out, data, size, cancel, arg);
+
+	return r < 0 && r != -ECANCELED ? output_say(output_words(out), -r) : r;
+}
+
+/* "FOLDER/NAME-XXXXXX.EXTENSION", for this user's eyes; of a device the name is of no use. */
+static int output_rescue_name(const struct output *out, const char *folder, char *s, size_t size)
+{
+	const char *slash = strrchr(out->path, '/'), *name = slash ? slash + 1 : out->path;
+	size_t n = strlen(name);
+
+	if (text_ends_with(name, out->extension))
+		n -= strlen(out->extension);
+	if (out->kind == OUTPUT_STDOUT || out->kind == OUTPUT_THROUGH || n == 0)
+		n = strlen(name = "cprofd-profile");
+	if (snprintf(s, size, "%s/%.*s-XXXXXX%s", folder, (int)MIN(n, (size_t)OUTPUT_RESCUE_NAME),
+		     name, out->extension) >= (int)size)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+static int output_rescue(struct output *out, const char *folder, const void *data, size_t size)
+{
+	char path[PATH_MAX];
+	uid_t uid;
+	gid_t gid;
+	int r = output_rescue_name(out, folder, path, sizeof(path)), fd;
+
+	if (r < 0)
+		return r;
+	fd = mkostemps(path, (int)strlen(out->extension), O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (output_sudo_owner(&uid, &gid) && fchown(fd, uid, gid) < 0)
+		r = -errno;
+	if (r == 0)
+		r = output_write_all(fd, data, size);
+	if (close(fd) < 0 && r == 0)
+		r = -errno;
+	if (r < 0) {
+		unlink(path);
+		return r;
+	}
+	strcpy(out->path, path);
+	return 0;
+}
+
+int output_save(struct output *out, const void *data, size_t size, bool (*cancel)(void *arg),
+		void *arg)
+{
+	int r = output_try(out, data, size, cancel, arg), rescued = -ENOENT;
+	const char *folder = getenv("TMPDIR");
+	char meant[PATH_MAX];
+
+	if (r >= 0 || r == -ECANCELED)
+		return r;
+	if (r == -EPIPE)
+		return output_say(output_words(out), -r);
+
+	/* what was written of it takes room, perhaps where it shall go now */
+	if (out->temporary[0])
+		unlink(out->temporary);
+	out->temporary[0] = '\0';
+	snprintf(meant, sizeof(meant), "%s", output_words(out));
+	if (folder && *folder)
+		rescued = output_rescue(out, folder, data, size);
+	if (rescued < 0)
+		rescued = output_rescue(out, folder = "/tmp", data, size);
+	if (rescued < 0)
+		say_error("cannot write %s: %s, nor to %s: %s; the profile is lost: free some "
+			  "space, or name a folder that has some with -o or $TMPDIR, and take it "
+			  "again",
+			  meant, strerror(-r), folder, strerror(-rescued));
+	else
+		say_error("cannot write %s: %s; the profile is in %s instead", meant, strerror(-r),
+			  out->path);
+	return rescued < 0 ? rescued : 1;
 }
 
 const char *output_name(const struct output *out)

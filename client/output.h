@@ -31,6 +31,10 @@ DEFINE_CLEANUP(struct output *, output_free);
  * Says what failed. */
 int output_write(struct output *out, const void *data, size_t size, bool (*cancel)(void *arg),
 		 void *arg);
+/* The same for what cannot be had again: where it cannot be written, it goes to $TMPDIR or /tmp. 1: it went there,
+ * which has been said as an error, and output_name() tells where. */
+int output_save(struct output *out, const void *data, size_t size, bool (*cancel)(void *arg),
+		void *arg);
 /* What it is called now; "-" for standard output. */
 const char *output_name(const struct output *out);
 

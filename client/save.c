@@ -48,7 +48,7 @@ int save_capture(struct remote *c, const struct capture_options *o, struct outpu
 	/* a reader that does not read must not hold us: from here on Ctrl-C is Ctrl-C */
 	if (strcmp(output_name(out), "-") == 0)
 		signals_restore(signals);
-	r = output_write(out, data->data ? data->data : "", data->size, signals_give_up, signals);
+	r = output_save(out, data->data ? data->data : "", data->size, signals_give_up, signals);
 	if (r < 0)
 		return EXIT_FAILURE;
 
@@ -59,5 +59,5 @@ int save_capture(struct remote *c, const struct capture_options *o, struct outpu
 		.file = output_name(out),
 		.private_daemon = daemon_pid(c->daemon) > 0,
 	});
-	return 0;
+	return r == 0 ? 0 : EXIT_FAILURE;
 }

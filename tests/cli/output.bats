@@ -123,8 +123,58 @@ capture() { "$CPROFCTL" capture 1234 --seconds 0.1 "$@" 2>err; }
 
 @test "a full disk is told, exit 1" {
 	fake
-	run -1 capture -o /dev/full
-	[ "$(cat err)" = "cprofctl: cannot write /dev/full: No space left on device; free some space, or choose another place with -o" ]
+	capture -o p.pb.gz
+	run -1 "$CPROFCTL" report p.pb.gz --format text -o /dev/full
+	[ "$output" = "cprofctl: cannot write /dev/full: No space left on device; free some space, or choose another place with -o" ]
+}
+
+# Where the last capture says that its profile went instead.
+rescued() { sed -n 's/^cprofctl: cannot write .*; the profile is in \(.*\) instead$/\1/p' err; }
+
+@test "a profile that cannot be written goes to \$TMPDIR" {
+	fake
+	mkdir tmp
+	TMPDIR=$PWD/tmp run -1 capture -o /dev/full
+	[[ $(rescued) == "$PWD/tmp/cprofd-profile-"*.pb.gz ]]
+	is_profile "$(rescued)"
+	[ "$(stat -c %a "$(rescued)")" = 600 ]
+	# with its summary, which names it
+	grep -qx "$(rescued)" err
+	grep -q ' hot$' err
+	TMPDIR=$PWD/tmp "$CPROFCTL" capture 1234 --seconds 0.1 -o - --format folded >/dev/full 2>err || status=$?
+	[ "$status" = 1 ]
+	grep -q 'hot' "$(rescued)"
+	# /tmp, where that is none
+	TMPDIR=$PWD/nowhere run -1 capture -o /dev/full
+	[[ $(rescued) == /tmp/cprofd-profile-* ]]
+	is_profile "$(rescued)"
+	rm "$(rescued)"
+}
+
+@test "a disk that is full at the end: the profile is elsewhere, record's status says so" {
+	[ "$(id -u)" = 0 ] || skip "needs root to mount"
+	fake
+	mkdir small tmp
+	TMPDIR=$PWD/tmp run -1 unshare -m sh -c '
+		mount -t tmpfs -o size=4k tmpfs small && head -c 4096 /dev/zero >small/full || exit 9
+		"$0" capture 1234 --seconds 0.1 -o small/f.svg 2>err; a=$?
+		"$0" record -o small/f.pb.gz -- true 2>err.record; b=$?
+		"$0" record -o small/f.pb.gz -- sh -c "exit 3" 2>/dev/null; c=$?
+		[ "$(ls -A small)" = full ] && [ "$b" = 125 ] && [ "$c" = 3 ] || exit 8
+		exit $a' "$CPROFCTL"
+	[[ $(head -n 1 err) == "cprofctl: cannot write small/f.svg: No space left on device; the profile is in $PWD/tmp/f-"* ]]
+	grep -q '<svg' "$(rescued)"
+	[ "$(find tmp -name 'f-*.pb.gz' | wc -l)" = 2 ]
+}
+
+@test "a profile that can be written nowhere is lost, which is told" {
+	fake
+	local name=lost-$$
+	# no file may have a byte
+	run -1 bash -c 'trap "" XFSZ; ulimit -f 0; TMPDIR=. "$0" capture 1 --seconds 0.1 -o "$1" 2>&1 | cat; exit "${PIPESTATUS[0]}"' "$CPROFCTL" "$name.pb.gz"
+	[[ $output == "cprofctl: cannot write $name.pb.gz: File too large, nor to /tmp: File too large; the profile is lost: "* ]]
+	[ "${#lines[@]}" = 1 ]
+	[ "$(find . /tmp -maxdepth 1 -name "$name*")" = "" ]
 }
 
 @test "what cannot be written is refused before anything is captured" {
@@ -132,6 +182,9 @@ capture() { "$CPROFCTL" capture 1234 --seconds 0.1 "$@" 2>err; }
 	run -1 capture -o nowhere/f
 	[ "$(cat err)" = "cprofctl: cannot write nowhere/f: No such file or directory; make its folder, or choose another place with -o" ]
 	run -1 capture -o .
+	[[ $(cat err) == *"Is a directory"* ]]
+	ln -s . folder
+	run -1 capture -o folder
 	[[ $(cat err) == *"Is a directory"* ]]
 	[ ! -e "$FAKE_LOG" ]
 }
