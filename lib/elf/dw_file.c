@@ -21,31 +21,31 @@ static const char *const section_names[DW_SECTIONS] = {
 	[DW_ARANGES] = ".debug_aranges",
 };
 
-static void dw_file_load(struct dw_file *f, enum dw_section id, const struct elf_section *s)
+static void dw_file_uncompress(struct dw_file *f, enum dw_section id, const struct elf_section *s)
 {
+	const uint8_t *from = f->map + s->offset;
 	struct elf_data d = { 0 };
-	int r;
 
-	r = elf_section_load(f->elf, s, DW_SECTION_MAX_BYTES, &d);
-	if (r < 0) {
+	if (elf_section_uncompress(s, from, (size_t)s->bytes, DW_SECTION_MAX_BYTES, &d) < 0) {
 		f->broken = true;
 		return;
 	}
 	f->owned[id] = d.data;
 	f->bytes += d.bytes;
 	f->sections[id] = (struct dw_span){ d.data, d.bytes };
+	dw_file_forget(f, from, from + s->bytes);
 }
 
 static void dw_file_take(struct dw_file *f, enum dw_section id, const struct elf_section *s)
 {
 	if (!s || s->type == SHT_NOBITS || s->bytes == 0)
 		return;
-	if ((s->flags & SHF_COMPRESSED) || strncmp(s->name, ".zdebug_", 8) == 0)
-		dw_file_load(f, id, s);
-	else if (s->offset <= f->map_bytes && s->bytes <= f->map_bytes - s->offset)
-		f->sections[id] = (struct dw_span){ f->map + s->offset, (size_t)s->bytes };
-	else
+	if (s->offset > f->map_bytes || s->bytes > f->map_bytes - s->offset)
 		f->broken = true;
+	else if (elf_section_is_compressed(s))
+		dw_file_uncompress(f, id, s);
+	else
+		f->sections[id] = (struct dw_span){ f->map + s->offset, (size_t)s->bytes };
 }
 
 struct dw_span dw_file_section(struct dw_file *f, enum dw_section id)

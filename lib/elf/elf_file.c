@@ -3,6 +3,7 @@
 
 #include <libdeflate.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <zstd.h>
 
@@ -13,6 +14,7 @@
 
 #define NOTES_MAX_BYTES   (1U << 20)
 #define DYNAMIC_MAX_BYTES (1U << 20)
+#define HUGE_PAGE_BYTES   ((uintptr_t)2 << 20)
 
 struct elf_file *elf_file_free(struct elf_file *f)
 {
@@ -277,6 +279,16 @@ const struct elf_section *elf_file_section(const struct elf_file *f, const char 
 	return NULL;
 }
 
+/* Fewer faults, no more memory: of a large buffer that will be filled, the huge pages it has whole. */
+static void advise_huge(uint8_t *data, size_t bytes)
+{
+	uintptr_t from = ((uintptr_t)data + HUGE_PAGE_BYTES - 1) & ~(HUGE_PAGE_BYTES - 1);
+	uintptr_t to = ((uintptr_t)data + bytes) & ~(HUGE_PAGE_BYTES - 1);
+
+	if (from < to)
+		madvise((void *)from, to - from, MADV_HUGEPAGE);
+}
+
 /* A stream of another size than the section says is broken; what follows it does not matter. */
 static int inflate_into(const uint8_t *in, size_t in_bytes, uint64_t bytes, size_t max_bytes,
 			struct elf_data *ret)
@@ -295,6 +307,7 @@ static int inflate_into(const uint8_t *in, size_t in_bytes, uint64_t bytes, size
 	z = libdeflate_alloc_decompressor();
 	if (!z)
 		return -ENOMEM;
+	advise_huge(data, bytes);
 	result = libdeflate_zlib_decompress(z, in, in_bytes, data, bytes, NULL);
 	libdeflate_free_decompressor(z);
 	if (result != LIBDEFLATE_SUCCESS)
@@ -328,31 +341,34 @@ static int unzstd_into(const uint8_t *in, size_t in_bytes, uint64_t bytes, size_
 	return 0;
 }
 
-static int uncompress_section(const struct elf_section *s, struct elf_data *d, size_t max_bytes,
-			      struct elf_data *ret)
+bool elf_section_is_compressed(const struct elf_section *s)
+{
+	return (s->flags & SHF_COMPRESSED) || strncmp(s->name, ".zdebug_", 8) == 0;
+}
+
+int elf_section_uncompress(const struct elf_section *s, const uint8_t *data, size_t bytes,
+			   size_t max_bytes, struct elf_data *ret)
 {
 	if (s->flags & SHF_COMPRESSED) {
 		Elf64_Chdr h;
 
-		if (d->bytes < sizeof(h))
+		if (bytes < sizeof(h))
 			return -EBADMSG;
-		memcpy(&h, d->data, sizeof(h));
+		memcpy(&h, data, sizeof(h));
 		if (h.ch_type == ELFCOMPRESS_ZSTD)
-			return unzstd_into(d->data + sizeof(h), d->bytes - sizeof(h), h.ch_size,
+			return unzstd_into(data + sizeof(h), bytes - sizeof(h), h.ch_size,
 					   max_bytes, ret);
 		if (h.ch_type != ELFCOMPRESS_ZLIB)
 			return -EOPNOTSUPP;
-		return inflate_into(d->data + sizeof(h), d->bytes - sizeof(h), h.ch_size, max_bytes,
-				    ret);
+		return inflate_into(data + sizeof(h), bytes - sizeof(h), h.ch_size, max_bytes, ret);
 	}
 
 	/* .zdebug: "ZLIB", then the size in big endian */
-	if (d->bytes >= 12 && memcmp(d->data, "ZLIB", 4) == 0) {
-		uint64_t bytes;
+	if (bytes >= 12 && memcmp(data, "ZLIB", 4) == 0) {
+		uint64_t said;
 
-		memcpy(&bytes, d->data + 4, sizeof(bytes));
-		return inflate_into(d->data + 12, d->bytes - 12, __builtin_bswap64(bytes),
-				    max_bytes, ret);
+		memcpy(&said, data + 4, sizeof(said));
+		return inflate_into(data + 12, bytes - 12, __builtin_bswap64(said), max_bytes, ret);
 	}
 	return -EBADMSG;
 }
@@ -369,8 +385,8 @@ int elf_section_load(const struct elf_file *f, const struct elf_section *s, size
 	r = elf_file_load(f, s->offset, s->bytes, max_bytes, &d);
 	if (r < 0)
 		return r;
-	if ((s->flags & SHF_COMPRESSED) || strncmp(s->name, ".zdebug_", 8) == 0)
-		return uncompress_section(s, &d, max_bytes, ret);
+	if (elf_section_is_compressed(s))
+		return elf_section_uncompress(s, d.data, d.bytes, max_bytes, ret);
 
 	*ret = (struct elf_data){ .bytes = d.bytes, .addr = s->addr };
 	ret->data = TAKE_PTR(d.data);

@@ -86,6 +86,11 @@ const struct elf_section *elf_file_section(const struct elf_file *f, const char 
  * -EOPNOTSUPP for another compression. max_bytes bounds both sizes. */
 int elf_section_load(const struct elf_file *f, const struct elf_section *s, size_t max_bytes,
 		     struct elf_data *ret);
+bool elf_section_is_compressed(const struct elf_section *s);
+/* The same of a compressed section that is in memory as it stands in the file. The bytes may change
+ * meanwhile. */
+int elf_section_uncompress(const struct elf_section *s, const uint8_t *data, size_t bytes,
+			   size_t max_bytes, struct elf_data *ret);
 
 /* Between addresses and offsets by PT_LOAD; -ENOENT outside. *ret_bytes (may be NULL): how many
  * bytes follow in the file within the same segment. */
