@@ -252,7 +252,7 @@ static int symbolizing_run(struct symbolizing *s, int argc, char **argv)
 	r = worker_new(&s->worker);
 	if (r < 0)
 		return say_error("%s", worker_start_error(r));
-	r = worker_open(s->worker, fd, s->file, s->args->debug_folder, flags);
+	r = worker_open(s->worker, fd, s->file, s->args->debug_folder, flags, true);
 	if (r < 0)
 		return say_error("%s: %s", s->file, strerror(-r));
 

@@ -237,12 +237,13 @@ static int worker_read(int sock, void *data, size_t size)
 }
 
 int worker_open(struct worker *w, int fd, const char *path, const char *debug_folder,
-		uint32_t flags)
+		uint32_t flags, bool last)
 {
 	struct job_header header = {
 		.kind = JOB_SYMBOLIZE_SESSION,
 		.memory_bytes_mib = WORKER_MEMORY_MIB,
 		.cpu_seconds = INT_MAX,
+		.flags = last ? JOB_LAST : 0,
 		.id = ++w->id,
 	};
 	_cleanup_close_ int theirs = -1;

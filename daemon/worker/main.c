@@ -119,6 +119,9 @@ static void nursery_start(struct nursery *n, const struct job_header *header, in
 	struct job_report report = { .kind = JOB_REPORT_STARTED, .id = header->id };
 	pid_t pid;
 
+	if (header->flags & JOB_LAST)
+		run_job(n, header, sock);
+
 	if (!c) {
 		/* more than agreed; if this is lost, the closed socket says the same */
 		report.kind = JOB_REPORT_EXIT;

@@ -178,10 +178,12 @@ int sandbox_enter_job(const struct sandbox *s, const struct job_header *header)
 	struct sock_fprog program = { s->job_filter_length, s->job_filter };
 	int r;
 
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-		return -errno;
-	if (getppid() != s->zygote)
-		return -ECHILD;
+	if (!(header->flags & JOB_LAST)) {
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+			return -errno;
+		if (getppid() != s->zygote)
+			return -ECHILD;
+	}
 
 	r = sandbox_limit_job(header);
 	if (r < 0)

@@ -28,5 +28,5 @@ int sandbox_enter(struct sandbox *ret, uid_t uid, gid_t gid);
 /* These ids, no other group, no capabilities and no way to new ones, not dumpable. Part of
  * sandbox_enter(). */
 int sandbox_become(bool change_ids, uid_t uid, gid_t gid);
-/* In a job's process. An error means that it must end. */
+/* In a job's process, which JOB_LAST makes the zygote's. An error means that it must end. */
 int sandbox_enter_job(const struct sandbox *s, const struct job_header *header);

@@ -15,7 +15,8 @@
  *	job → daemon	JOB_MSG_ANSWER + payload; value is 0 or the negative errno that the job ended with
  *
  * JOB_SYMBOLIZE_SESSION, which the client starts, goes on after an answer of 0: the next INPUT comes
- * without descriptors, and the end of the socket ends it.
+ * without descriptors, and the end of the socket ends it. Of a JOB_LAST there are no reports: the
+ * control socket's end says that it has begun.
  *
  * A job reads its whole input before it says anything. While an OPEN is out nothing else is read
  * from it, and nothing at all after its answer.
@@ -46,11 +47,15 @@ enum job_kind {
 	JOB_KILL = 0xffffffffU,     /* only in job_header: end the job `id` */
 };
 
+enum job_flags {
+	JOB_LAST = 1 << 0, /* no other runs and none comes: the zygote itself becomes the job */
+};
+
 struct job_header {
 	uint32_t kind;
 	uint32_t memory_bytes_mib; /* RLIMIT_DATA */
 	uint32_t cpu_seconds;      /* RLIMIT_CPU */
-	uint32_t reserved;
+	uint32_t flags;            /* enum job_flags */
 	uint64_t id; /* of the job, the daemon's choice; not reused while the zygote lives */
 };
 _Static_assert(sizeof(struct job_header) == 24, "wire layout");

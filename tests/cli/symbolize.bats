@@ -75,6 +75,33 @@ binutils() { addr2line "$@" | sed 's/ (discriminator [0-9]*)$//'; }
 	wait $pid
 }
 
+# How many seccomp filters a status tells of.
+filters_of() {
+	sed -n 's/^Seccomp_filters:[ \t]*//p'
+}
+
+@test "symbolize reads the file in one other process, which is confined" {
+	program
+	mkfifo in
+	"$CPROFCTL" symbolize -f prog <in >out 3>&- &
+	local pid=$! worker status
+	exec 7>in
+	addresses_of prog main | head -1 >&7
+	wait_for grep -q main out
+	worker=$(xargs </proc/$pid/task/$pid/children)
+	status=$(cat "/proc/$worker/status")
+	[ -z "$(cat "/proc/$worker/task/$worker/children")" ]
+	exec 7>&-
+	wait $pid
+	grep -qx 'NoNewPrivs:.*1' <<<"$status"
+	grep -qx 'Seccomp:.*2' <<<"$status"
+	grep -qx 'CapPrm:.*0000000000000000' <<<"$status"
+	grep -qx 'CapEff:.*0000000000000000' <<<"$status"
+	# the zygote's and the job's, where the kernel counts them
+	[ "$(filters_of <<<"$status")" = "" ] ||
+		[ "$(filters_of <<<"$status")" = $(($(filters_of </proc/self/status) + 2)) ]
+}
+
 @test "symbolize: many batches of one process" {
 	program
 	addresses_of prog outer >some
