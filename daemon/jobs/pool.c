@@ -13,9 +13,9 @@
 #include "uid.h"
 #include "zygote.h"
 
-#define POOL_HELLO_NS            (10 * NSEC_PER_SEC)
+#define POOL_HELLO_NS            (30 * NSEC_PER_SEC)
 #define POOL_TIMEOUT_NS          (30 * NSEC_PER_SEC) /* where the options say 0 */
-#define POOL_KILL_USEC           (2 * 1000000ULL)    /* from a kill to the zygote's word of it */
+#define POOL_KILL_NS             (20 * NSEC_PER_SEC) /* as well: it has no hurry, others may */
 #define POOL_BACKOFF_USEC        (100 * 1000ULL) /* first pause after a zygote that died young */
 #define POOL_BACKOFF_MAX         (10 * 1000000ULL)
 #define POOL_HEALTHY_NS          (10 * NSEC_PER_SEC)
@@ -106,7 +106,8 @@ void pool_job_kill(struct job *job)
 	job->killed = true;
 	pool_send_kill(job);
 	if (job->timer) {
-		sd_event_source_set_time_relative(job->timer, POOL_KILL_USEC);
+		sd_event_source_set_time_relative(job->timer,
+						  job->pool->options.kill_ns / NSEC_PER_USEC);
 		sd_event_source_set_enabled(job->timer, SD_EVENT_ONESHOT);
 	}
 }
@@ -458,6 +459,8 @@ int pool_new(struct pool **ret, sd_event *event, const struct pool_options *opti
 	p->options.max_parallel = MIN(MAX(options->max_parallel, 1U), (unsigned)JOB_MAX_PARALLEL);
 	if (p->options.timeout_ns == 0)
 		p->options.timeout_ns = POOL_TIMEOUT_NS;
+	if (p->options.kill_ns == 0)
+		p->options.kill_ns = POOL_KILL_NS;
 	p->worker_path = strdup(options->worker_path);
 	if (!p->worker_path)
 		return -ENOMEM;

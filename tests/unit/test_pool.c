@@ -61,7 +61,7 @@ static void test_hang(void **state _unused_)
 	struct pool_options options = { .max_parallel = 2,
 					.max_waiting = 4,
 					.memory_bytes = 64 << 20,
-					.timeout_ns = NSEC_PER_SEC };
+					.timeout_ns = 3 * NSEC_PER_SEC };
 	struct fixture f = {};
 	OUTCOME hang = {}, sleeps = {}, after = {};
 	struct pool_stats stats;
@@ -232,7 +232,8 @@ static void test_zygote_stopped(void **state _unused_)
 	struct pool_options options = { .max_parallel = 1,
 					.max_waiting = 4,
 					.memory_bytes = 64 << 20,
-					.timeout_ns = NSEC_PER_SEC };
+					.timeout_ns = 3 * NSEC_PER_SEC,
+					.kill_ns = NSEC_PER_SEC };
 	struct fixture f = {};
 	OUTCOME o = {}, after = {};
 	struct pool_stats stats;
@@ -246,6 +247,38 @@ static void test_zygote_stopped(void **state _unused_)
 	pool_stats(f.pool, &stats);
 	assert_int_equal(stats.zygote_restarts, 1);
 	fixture_close(&f);
+}
+
+/* One that comes to its work late, because others have the CPU, is none that does not obey. */
+static void test_zygote_late(void **state)
+{
+	struct fixture *f = *state;
+	OUTCOME o = { .open_fd = -1, .open_later = true }, after = {};
+	pid_t zygote = child_of(getpid());
+	struct timespec now, end;
+	struct pool_stats stats;
+
+	submit(f, &o, "ask hold");
+	wait_for(f, &o.n_opens, 1);
+	assert_int_equal(kill(zygote, SIGSTOP), 0);
+	assert_int_equal(kill(child_of(zygote), SIGABRT), 0);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += 3;
+	do {
+		assert_true(sd_event_run(f->event, 100 * NSEC_PER_MSEC / NSEC_PER_USEC) >= 0);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec < end.tv_sec ||
+		 (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec));
+	assert_int_equal(o.n_done, 0);
+	assert_int_equal(kill(zygote, SIGCONT), 0);
+
+	wait_for(f, &o.n_done, 1);
+	assert_int_equal(o.error, -EPIPE);
+	assert_int_equal(o.signal, SIGABRT);
+	run(f, &after, "echo after");
+	assert_string_equal(after.answer, "after");
+	pool_stats(f->pool, &stats);
+	assert_int_equal(stats.zygote_restarts, 0);
 }
 
 static void test_cancel(void **state)
@@ -350,14 +383,23 @@ static void test_no_program(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		POOL_TEST(test_echo),          POOL_TEST(test_empty_answer),
-		POOL_TEST(test_unknown_kind),  POOL_TEST(test_bad_specs),
-		cmocka_unit_test(test_hang),   cmocka_unit_test(test_busy),
-		POOL_TEST(test_broker),        POOL_TEST(test_broker_later),
-		POOL_TEST(test_many),          POOL_TEST(test_many_at_once),
-		POOL_TEST(test_zygote_killed), cmocka_unit_test(test_zygote_stopped),
-		POOL_TEST(test_cancel),        cmocka_unit_test(test_free_in_the_middle),
-		POOL_TEST(test_from_callback), cmocka_unit_test(test_no_program),
+		POOL_TEST(test_echo),
+		POOL_TEST(test_empty_answer),
+		POOL_TEST(test_unknown_kind),
+		POOL_TEST(test_bad_specs),
+		cmocka_unit_test(test_hang),
+		cmocka_unit_test(test_busy),
+		POOL_TEST(test_broker),
+		POOL_TEST(test_broker_later),
+		POOL_TEST(test_many),
+		POOL_TEST(test_many_at_once),
+		POOL_TEST(test_zygote_killed),
+		cmocka_unit_test(test_zygote_stopped),
+		POOL_TEST(test_zygote_late),
+		POOL_TEST(test_cancel),
+		cmocka_unit_test(test_free_in_the_middle),
+		POOL_TEST(test_from_callback),
+		cmocka_unit_test(test_no_program),
 	};
 
 	find_worker();
