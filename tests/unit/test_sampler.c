@@ -464,6 +464,8 @@ static void test_everything(void **state)
 	run_for(f, NSEC_PER_SEC);
 	assert_true(f->seen.samples > 80);
 	assert_int_equal(sampler_session_untarget(f->sampler, slot, &t), 0);
+	/* what was taken until then */
+	run_for(f, 20 * NSEC_PER_MSEC);
 	f->seen.samples = 0;
 	run_for(f, 300 * NSEC_PER_MSEC);
 	assert_int_equal(f->seen.samples, 0);

@@ -357,7 +357,7 @@ static void test_refused_starts(void **state _unused_)
 		o.limits = limits_or_defaults(&o.limits);
 		exit(stub_main(&o, null));
 	}
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 6000; i++) {
 		struct sockaddr_un a = { .sun_family = AF_UNIX };
 
 		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
