@@ -50,10 +50,12 @@ start_client() {
 # ctrl_c_on_terminal TEXT STATUS ARGUMENT...: the client on a terminal, Ctrl-C once it shows the text; how it must exit
 ctrl_c_on_terminal() {
 	python3 - "$1" "$2" "$CPROFCTL" "${@:3}" <<-'EOF'
-		import os, pty, sys
+		import os, pty, signal, sys
 		text, status, command = sys.argv[1].encode(), int(sys.argv[2]), sys.argv[3:]
 		pid, fd = pty.fork()
 		if pid == 0:
+		    # who runs the tests in the background has them ignore it
+		    signal.signal(signal.SIGINT, signal.SIG_DFL)
 		    os.execv(command[0], command)
 		seen = b""
 		while text not in seen:

@@ -346,7 +346,7 @@ diff_between() {
 		        os.execv(sys.argv[1], [sys.argv[1], "top", "-d", "200ms"])
 		    out = b""
 		    before = termios.tcgetattr(fd)
-		    deadline, ended = time.time() + 20, False
+		    deadline, ended = time.time() + 120, False
 		    while time.time() < deadline:
 		        if select.select([fd], [], [], 0.1)[0]:
 		            try:

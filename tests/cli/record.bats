@@ -107,10 +107,11 @@ record() { "$CPROFCTL" record -o "${out:-out.pb.gz}" "$@"; }
 @test "Ctrl-C on the terminal is the command's to take" {
 	fake
 	python3 - "$CPROFCTL" <<-'EOF'
-		import os, pty, sys
+		import os, pty, signal, sys
 		script = 'trap "echo caught" INT; echo up; read x; trap - INT; exit 5'
 		pid, fd = pty.fork()
 		if pid == 0:
+		    signal.signal(signal.SIGINT, signal.SIG_DFL)
 		    os.execv(sys.argv[1], [sys.argv[1], "record", "-o", "f", "--", "bash", "-c", script])
 		seen = b""
 		def until(what):
