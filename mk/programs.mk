@@ -17,7 +17,7 @@ $(1): $(2) $(3)
 endef
 
 LIBS_CPROFD = $(call pkglibs,libbpf libsystemd libmicrohttpd jansson libprotobuf-c zlib libdeflate libcap-ng libxxhash libelf sqlite3) -linih -lpthread
-LIBS_WORKER = $(call pkglibs,libdw libelf libseccomp libcap-ng libprotobuf-c zlib libdeflate libxxhash liblzma libzstd) -liberty
+LIBS_WORKER = $(call pkglibs,libdw libelf libcap-ng libprotobuf-c zlib libdeflate libxxhash liblzma libzstd) -liberty
 # libcurl is loaded by the verbs that use it: client/libcurl.h
 LIBS_CLIENT = $(call pkglibs,jansson libprotobuf-c zlib libdeflate)
 

@@ -22,7 +22,7 @@ INC_lib/symbols := $(CONTRACTS) $(BASE)
 INC_lib/profile := $(CONTRACTS) $(BASE) $(B)/gen
 INC_daemon/object := $(CONTRACTS) $(BASE)
 INC_daemon/jobs := $(CONTRACTS) $(BASE) lib/proc
-INC_daemon/worker := $(CONTRACTS) $(LIBROOMS) daemon/jobs bpf
+INC_daemon/worker := $(CONTRACTS) $(LIBROOMS) daemon/jobs bpf $(B)/gen
 INC_daemon/sampling := $(CONTRACTS) $(BASE) lib/proc $(B)/gen
 INC_daemon/unwind := $(CONTRACTS) $(BASE) lib/elf daemon/object daemon/jobs daemon/sampling
 INC_daemon/tracking := $(CONTRACTS) $(BASE) lib/proc daemon/object daemon/jobs daemon/unwind daemon/sampling
@@ -44,6 +44,7 @@ OBJ = $(patsubst %.c,$(B)/obj/%.o,$(call SRC,$(1)))
 
 # Before the rules that name them as prerequisites: those are expanded as they are read.
 GENERATED_lib/profile := $(addprefix $(B)/gen/,profile.pb-c.h flamegraph.css.inc flamegraph.js.inc)
+GENERATED_daemon/worker := $(B)/gen/filters.inc
 EXTRA_lib/profile := $(B)/obj/gen/profile.pb-c.o
 
 define room
@@ -80,6 +81,15 @@ $(B)/gen/flamegraph.%.inc: lib/profile/flamegraph.%
 	$(Q)sed -e 's/^[ \t]*//' -e '/^\/\//d' -e '/^\/\*.*\*\/$$/d' -e '/^$$/d' -e 's/\\/\\\\/g' -e 's/"/\\"/g' \
 		-e 's/.*/"&\\n"/' $< > $@
 
+# The worker's seccomp filters as libseccomp makes them
+$(B)/tools/filters: daemon/worker/filters/filters.c
+	@mkdir -p $(@D)
+	$(if $(filter 1,$(V)),,@echo '  TOOL    $@')
+	$(Q)$(CC) $(CPPFLAGS) -Ilib/base -std=gnu11 $(WARN) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call pkglibs,libseccomp)
+$(B)/gen/filters.inc: $(B)/tools/filters
+	@mkdir -p $(@D)
+	$(Q)$< > $@
+
 # clang-tidy on chosen checks, each room with its own includes
 TIDY_CHECKS := -*,bugprone-suspicious-memset-usage,bugprone-suspicious-memory-comparison,bugprone-infinite-loop,$\
 	bugprone-suspicious-semicolon,bugprone-terminating-continue,bugprone-assert-side-effect,$\
@@ -87,6 +97,6 @@ TIDY_CHECKS := -*,bugprone-suspicious-memset-usage,bugprone-suspicious-memory-co
 TIDY := $(addprefix tidy!,$(ROOMS))
 .PHONY: tidy $(TIDY)
 tidy: $(TIDY)
-$(TIDY): tidy!%: $(BPF_SKEL) $(GENERATED_lib/profile)
+$(TIDY): tidy!%: $(BPF_SKEL) $(GENERATED_lib/profile) $(GENERATED_daemon/worker)
 	$(Q)clang-tidy --quiet --warnings-as-errors='*' --checks='$(TIDY_CHECKS)' $(call SRC,$*) -- $(CPPFLAGS) \
 		-std=gnu11 $(addprefix -I,$* $(INC_$*)) 2>/dev/null

@@ -6,7 +6,7 @@ UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 TEST_INC := include $(LIBROOMS) bpf $(addprefix daemon/,object jobs worker sampling unwind tracking debuginfod symbols session store history server) daemon client tests/unit $(B)/gen
-TEST_LIBS = $(call pkglibs,cmocka libbpf libsystemd libmicrohttpd jansson libprotobuf-c zlib libdeflate libcap-ng libxxhash libdw libelf libseccomp liblzma libzstd libcurl sqlite3) -liberty -linih -lpthread
+TEST_LIBS = $(call pkglibs,cmocka libbpf libsystemd libmicrohttpd jansson libprotobuf-c zlib libdeflate libcap-ng libxxhash libdw libelf liblzma libzstd libcurl sqlite3) -liberty -linih -lpthread
 
 $(B)/tests/worker-objects.a: $(filter-out %/main.o,$(call OBJ,daemon/worker)) $(patsubst %.c,$(B)/obj/%.o,$(wildcard daemon/config*.c) daemon/log.c daemon/trouble.c)
 	@mkdir -p $(@D)

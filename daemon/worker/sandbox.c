@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,8 +12,8 @@
 #include <sys/syscall.h>
 
 #include "cleanup.h"
-#include "syscalls.h"
 #include "landlock.h"
+#include "syscalls.h"
 
 #define SANDBOX_FILES       1024           /* .dwo files stay open */
 #define SANDBOX_STACK_BYTES (64ULL << 20)  /* demanglers recurse */
@@ -120,10 +118,6 @@ int sandbox_enter(struct sandbox *ret, uid_t uid, gid_t gid)
 	struct sandbox s = { .zygote = getpid() };
 	int r;
 
-	r = filter_make_job(&s.job_filter, &s.job_filter_length);
-	if (r < 0)
-		return r;
-
 	r = sandbox_limits();
 	if (r < 0)
 		return r;
@@ -138,7 +132,7 @@ int sandbox_enter(struct sandbox *ret, uid_t uid, gid_t gid)
 	if (r > 0)
 		s.flags |= JOB_SANDBOX_LANDLOCK;
 
-	r = filter_load_zygote();
+	r = syscalls_confine_zygote();
 	if (r < 0)
 		return r;
 	s.flags |= JOB_SANDBOX_SECCOMP;
@@ -175,7 +169,6 @@ static int sandbox_limit_job(const struct job_header *header)
 
 int sandbox_enter_job(const struct sandbox *s, const struct job_header *header)
 {
-	struct sock_fprog program = { s->job_filter_length, s->job_filter };
 	int r;
 
 	if (!(header->flags & JOB_LAST)) {
@@ -189,5 +182,5 @@ int sandbox_enter_job(const struct sandbox *s, const struct job_header *header)
 	if (r < 0)
 		return r;
 
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
+	return syscalls_confine_job();
 }

@@ -13,12 +13,8 @@
 
 #include "protocol.h"
 
-struct sock_filter;
-
 struct sandbox {
 	uint32_t flags; /* enum job_sandbox */
-	struct sock_filter *job_filter;
-	unsigned short job_filter_length;
 	pid_t zygote;
 };
 
