@@ -175,7 +175,7 @@ static int naming_take(struct naming *n, uint64_t mapping, const struct profile_
 static int naming_ask(struct naming *n, int fd, const char *path, uint32_t flags,
 		      struct symanswer *ret)
 {
-	int r = worker_open(n->worker, fd, path, n->debug_folder, flags, false);
+	int r = worker_open(n->worker, fd, path, n->debug_folder, flags, NULL, false);
 
 	return r < 0 ? r : worker_ask(n->worker, n->offsets, n->n, ret);
 }

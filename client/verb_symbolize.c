@@ -14,7 +14,7 @@
 struct symbolize_args {
 	struct answers_format format;
 	bool chosen; /* one of -a -f -i -C was given: the others are off */
-	const char *debug_folder;
+	const char *debug_folder, *section;
 	const char *profile, *output;
 	bool names_only;
 };
@@ -39,6 +39,7 @@ static const struct option symbolize_long_options[] = {
 	{ "demangle", no_argument, NULL, 'C' },
 	{ "basenames", no_argument, NULL, 's' },
 	{ "pretty-print", no_argument, NULL, 'p' },
+	{ "section", required_argument, NULL, 'j' },
 	{ "output", required_argument, NULL, 'o' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "debug-dir", required_argument, NULL, OPT_DEBUG_DIR },
@@ -67,6 +68,12 @@ static int symbolize_option(struct symbolize_args *a, int opt)
 		return 0;
 	case 'p':
 		a->format.pretty = true;
+		return 0;
+	case 'j':
+		if (!*optarg || strlen(optarg) >= sizeof(((struct symbolize_section *)0)->name))
+			return say_usage(&verb_symbolize, "--section=%s: no name of a section",
+					 optarg);
+		a->section = optarg;
 		return 0;
 	case 'o':
 		a->output = optarg;
@@ -106,7 +113,8 @@ static int symbolize_parse(struct symbolize_args *a, int argc, char **argv)
 
 	optind = 0;
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":afiCspo:h", symbolize_long_options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, ":afiCspj:o:h", symbolize_long_options, NULL)) !=
+	       -1) {
 		if (opt == ':' || opt == '?')
 			return refuse_option(&verb_symbolize, opt, argv, symbolize_long_options);
 		r = symbolize_option(a, opt);
@@ -252,7 +260,8 @@ static int symbolizing_run(struct symbolizing *s, int argc, char **argv)
 	r = worker_new(&s->worker);
 	if (r < 0)
 		return say_error("%s", worker_start_error(r));
-	r = worker_open(s->worker, fd, s->file, s->args->debug_folder, flags, true);
+	r = worker_open(s->worker, fd, s->file, s->args->debug_folder, flags, s->args->section,
+			true);
 	if (r < 0)
 		return say_error("%s: %s", s->file, strerror(-r));
 
@@ -312,6 +321,8 @@ const struct verb verb_symbolize = {
 		"                      (without any of these four, all of them)\n"
 		"  -s, --basenames     file names without folders\n"
 		"  -p, --pretty-print  one line for each frame\n"
+		"  -j, --section NAME  of an object file or kernel module: addresses are offsets "
+		"there\n"
 		"  --symbols=fast      symbol tables only, no debug information\n"
 		"  --debug-dir DIR     look for debug files there first\n\n"
 		"A profile taken on another machine:\n\n"

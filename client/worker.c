@@ -28,6 +28,7 @@ struct worker {
 	char *path;
 	const char *debug_folder;
 	uint32_t flags;
+	const char *section;
 	struct debug_paths paths;
 	struct buf question, answer;
 };
@@ -237,7 +238,7 @@ static int worker_read(int sock, void *data, size_t size)
 }
 
 int worker_open(struct worker *w, int fd, const char *path, const char *debug_folder,
-		uint32_t flags, bool last)
+		uint32_t flags, const char *section, bool last)
 {
 	struct job_header header = {
 		.kind = JOB_SYMBOLIZE_SESSION,
@@ -258,6 +259,7 @@ int worker_open(struct worker *w, int fd, const char *path, const char *debug_fo
 		return -ENOMEM;
 	w->debug_folder = debug_folder;
 	w->flags = flags;
+	w->section = section;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
@@ -368,14 +370,25 @@ static int worker_read_answer(struct worker *w)
 static int worker_send_question(struct worker *w, const uint64_t *offsets, size_t n)
 {
 	struct job_message message = { .kind = JOB_MSG_INPUT };
-	struct symbolize_input head = { .flags = w->flags, .n_offsets = (uint32_t)n };
+	struct symbolize_input head = {
+		.flags = w->flags,
+		.n_offsets = (uint32_t)n,
+		.n_sections = w->section != NULL,
+	};
+	struct symbolize_section section = { 0 };
 	int r;
 
 	message.size_bytes = sizeof(head) + n * sizeof(*offsets);
+	if (w->section) {
+		snprintf(section.name, sizeof(section.name), "%s", w->section);
+		message.size_bytes += sizeof(section);
+	}
 	buf_reset(&w->question);
 	buf_append(&w->question, &message, sizeof(message));
 	buf_append(&w->question, &head, sizeof(head));
 	r = buf_append(&w->question, offsets, n * sizeof(*offsets));
+	if (w->section)
+		r = buf_append(&w->question, &section, sizeof(section));
 	if (r < 0)
 		return r;
 	r = worker_send(w->sock, w->question.data, w->question.size, w->fd);
@@ -422,6 +435,12 @@ const char *worker_error(int error)
 		return "it, or its debug file, changed while it was read: try again";
 	case -ENOEXEC:
 		return "not an ELF file for x86-64";
+	case -EINVAL:
+		return "linked: --section is for object files and kernel modules, whose code has "
+		       "no "
+		       "addresses yet";
+	case -ENOENT:
+		return "no such section with code";
 	case -EOPNOTSUPP:
 		return "an object file or kernel module, whose code has no addresses before it is "
 		       "loaded";

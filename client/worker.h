@@ -25,10 +25,11 @@ DEFINE_CLEANUP(struct worker *, worker_free);
 /*
  * From here on questions are about this file; fd is duplicated. path: its name, which its debug
  * files are looked for by. debug_folder: where they are looked for first, or NULL. flags: enum
- * symbolize_flags, of all questions. last: no other file will be opened, which spares a process.
+ * symbolize_flags, of all questions. section: of an object file, that they are about, or NULL; it and
+ * debug_folder stay the caller's. last: no other file will be opened, which spares a process.
  */
 int worker_open(struct worker *w, int fd, const char *path, const char *debug_folder,
-		uint32_t flags, bool last);
+		uint32_t flags, const char *section, bool last);
 /*
  * One question: sorted and distinct offsets (link-time addresses with SYMBOLIZE_VADDR), at most
  * WORKER_MAX_OFFSETS. The answer has been checked and lives until the next call. -ENOEXEC: no ELF file

@@ -7,7 +7,8 @@
  * JOB_SYMBOLIZE_SESSION: the same for any number of questions to one process, which keeps what it has
  * read; their flags are all the same.
  *
- * Input: struct symbolize_input, then n_offsets sorted distinct uint64_t file offsets.
+ * Input: struct symbolize_input, then n_offsets sorted distinct uint64_t file offsets, then n_sections struct
+ * symbolize_section.
  * Answer: struct symbolize_answer, then n_segments struct symbolize_segment, then for each offset in the
  * order asked struct symbolize_location and its n_lines struct symbolize_line, then the strings.
  * Strings are offsets into the string area, NUL-terminated UTF-8; 0 is "".
@@ -19,6 +20,7 @@
 #define SYMBOLIZE_MAX_SEGMENTS   64
 #define SYMBOLIZE_MAX_LINES      256 /* of one location; outer inlined callers beyond it are left out */
 #define SYMBOLIZE_MAX_NAME_BYTES 8192U /* longer names and paths are cut */
+#define SYMBOLIZE_MAX_SECTIONS   64
 
 /* Debug information is mapped, and the worker's address space is bounded: that of a larger file is not
  * read. The answer is -EFBIG, and symbol tables can still be asked. */
@@ -34,6 +36,18 @@ enum symbolize_flags {
 struct symbolize_input {
 	uint32_t flags;
 	uint32_t n_offsets;
+	uint32_t n_sections;
+	uint32_t zero;
+};
+
+/*
+ * Where a section of an object file or kernel module lies, as the addresses of the question have it (SYMBOLIZE_VADDR).
+ * Without any, an address is an offset in the first section with code that is long enough. A
+ * session's sections are those of its first question.
+ */
+struct symbolize_section {
+	uint64_t address;
+	char name[56]; /* NUL-terminated */
 };
 
 enum symbolize_source {
@@ -97,7 +111,8 @@ struct symbolize_line {
 	uint32_t start_line; /* of the function, or 0 */
 };
 
-_Static_assert(sizeof(struct symbolize_input) == 8, "layout");
+_Static_assert(sizeof(struct symbolize_input) == 16, "layout");
+_Static_assert(sizeof(struct symbolize_section) == 64, "layout");
 _Static_assert(sizeof(struct jit_input) == 16, "layout");
 _Static_assert(sizeof(struct symbolize_answer) == 32, "layout");
 _Static_assert(sizeof(struct symbolize_segment) == 24, "layout");

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "dw_unit.h"
+#include "elf_rel.h"
 
 #define FORGET_BYTES (256U << 10) /* less is not worth the call */
 
@@ -21,19 +22,42 @@ static const char *const section_names[DW_SECTIONS] = {
 	[DW_ARANGES] = ".debug_aranges",
 };
 
-static void dw_file_uncompress(struct dw_file *f, enum dw_section id, const struct elf_section *s)
+/* A section in memory of its own, which takes data over. */
+static void dw_file_own(struct dw_file *f, enum dw_section id, const struct elf_section *s,
+			struct elf_data *d)
 {
 	const uint8_t *from = f->map + s->offset;
+
+	f->owned[id] = d->data;
+	f->bytes += d->bytes;
+	f->sections[id] = (struct dw_span){ d->data, d->bytes };
+	dw_file_forget(f, from, from + s->bytes);
+	if (f->elf->type != ET_REL)
+		return;
+	if (elf_rel_apply(f->elf, s, f->map, f->map_bytes, d->data, d->bytes) < 0)
+		f->broken = true;
+	dw_file_forget(f, f->map, f->map + f->map_bytes);
+}
+
+static void dw_file_uncompress(struct dw_file *f, enum dw_section id, const struct elf_section *s)
+{
 	struct elf_data d = { 0 };
 
-	if (elf_section_uncompress(s, from, (size_t)s->bytes, DW_SECTION_MAX_BYTES, &d) < 0) {
+	if (elf_section_uncompress(s, f->map + s->offset, (size_t)s->bytes, DW_SECTION_MAX_BYTES,
+				   &d) < 0)
 		f->broken = true;
-		return;
-	}
-	f->owned[id] = d.data;
-	f->bytes += d.bytes;
-	f->sections[id] = (struct dw_span){ d.data, d.bytes };
-	dw_file_forget(f, from, from + s->bytes);
+	else
+		dw_file_own(f, id, s, &d);
+}
+
+static void dw_file_copy(struct dw_file *f, enum dw_section id, const struct elf_section *s)
+{
+	struct elf_data d = { 0 };
+
+	if (elf_section_load(f->elf, s, DW_SECTION_MAX_BYTES, &d) < 0)
+		f->broken = true;
+	else
+		dw_file_own(f, id, s, &d);
 }
 
 static void dw_file_take(struct dw_file *f, enum dw_section id, const struct elf_section *s)
@@ -44,15 +68,42 @@ static void dw_file_take(struct dw_file *f, enum dw_section id, const struct elf
 		f->broken = true;
 	else if (elf_section_is_compressed(s))
 		dw_file_uncompress(f, id, s);
+	else if (elf_rel_has(f->elf, s))
+		dw_file_copy(f, id, s);
 	else
 		f->sections[id] = (struct dw_span){ f->map + s->offset, (size_t)s->bytes };
 }
 
+/* With type units there are several .debug_info in an object file: the compile unit's is the one that does not
+ * belong to a group of sections. */
+static const struct elf_section *object_section(const struct elf_file *elf, const char *name)
+{
+	const struct elf_section *found = NULL;
+
+	for (size_t i = 1; i < elf->n_sections; i++)
+		if (strcmp(elf->sections[i].name, name) == 0 &&
+		    (!found || !(elf->sections[i].flags & SHF_GROUP)))
+			found = &elf->sections[i];
+	return found;
+}
+
+static const struct elf_section *dwo_section(const struct elf_file *elf, const char *name)
+{
+	char dwo[64];
+
+	snprintf(dwo, sizeof(dwo), "%s.dwo", name);
+	return object_section(elf, dwo);
+}
+
 struct dw_span dw_file_section(struct dw_file *f, enum dw_section id)
 {
+	const struct elf_section *s = NULL;
+
 	if (!f->asked[id] && section_names[id]) {
 		f->asked[id] = true;
-		dw_file_take(f, id, elf_file_section(f->elf, section_names[id]));
+		if (f->elf->type == ET_REL)
+			s = object_section(f->elf, section_names[id]);
+		dw_file_take(f, id, s ? s : elf_file_section(f->elf, section_names[id]));
 	}
 	return f->sections[id];
 }
@@ -149,21 +200,6 @@ static int dw_file_map(struct dw_file *f, const struct elf_file *elf)
 	f->map = map;
 	f->map_bytes = elf->bytes;
 	return 0;
-}
-
-/* With type units there are several .debug_info.dwo: the compile unit's is the one that does not belong
- * to a group of sections. */
-static const struct elf_section *dwo_section(const struct elf_file *elf, const char *name)
-{
-	const struct elf_section *found = NULL;
-	char dwo[64];
-
-	snprintf(dwo, sizeof(dwo), "%s.dwo", name);
-	for (size_t i = 1; i < elf->n_sections; i++)
-		if (strcmp(elf->sections[i].name, dwo) == 0 &&
-		    (!found || !(elf->sections[i].flags & SHF_GROUP)))
-			found = &elf->sections[i];
-	return found;
 }
 
 int dw_file_init_dwo(struct dw_file *f, const struct elf_file *elf)

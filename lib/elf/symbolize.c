@@ -9,6 +9,7 @@
 #include "dw_index.h"
 #include "dwarf_lines.h"
 #include "elf_file.h"
+#include "elf_rel.h"
 #include "fde.h"
 #include "go_names.h"
 #include "plt.h"
@@ -23,6 +24,7 @@
 struct symbolize {
 	struct symbolize_request request;
 	struct elf_file *elf;
+	struct elf_rel rel; /* where elf is ET_REL */
 	struct debug_files debug;
 	struct elf_file *alt; /* of debug.alt_fd */
 	struct dw_index *index;
@@ -47,6 +49,7 @@ struct symbolize *symbolize_free(struct symbolize *s)
 	dw_index_free(s->index);
 	elf_file_free(s->alt);
 	debug_files_done(&s->debug);
+	elf_rel_done(&s->rel);
 	elf_file_free(s->elf);
 	free(s);
 	return NULL;
@@ -56,8 +59,12 @@ static int symbolize_check(const struct symbolize_request *request)
 {
 	const uint32_t known = SYMBOLIZE_DWARF | SYMBOLIZE_SHORT | SYMBOLIZE_VADDR;
 
-	if (request->n_offsets > SYMBOLIZE_MAX_OFFSETS || request->flags & ~known)
+	if (request->n_offsets > SYMBOLIZE_MAX_OFFSETS || request->flags & ~known ||
+	    request->n_sections > SYMBOLIZE_MAX_SECTIONS)
 		return -EINVAL;
+	for (size_t i = 0; i < request->n_sections; i++)
+		if (!memchr(request->sections[i].name, 0, sizeof(request->sections[i].name)))
+			return -EINVAL;
 	for (size_t i = 1; i < request->n_offsets; i++)
 		if (request->offsets[i] <= request->offsets[i - 1])
 			return -EINVAL;
@@ -72,13 +79,17 @@ int symbolize_parse_input(const void *input, size_t input_bytes, struct symboliz
 	if (input_bytes < sizeof(head) || (uintptr_t)input % 8 != 0)
 		return -EBADMSG;
 	memcpy(&head, input, sizeof(head));
-	if (head.n_offsets > SYMBOLIZE_MAX_OFFSETS ||
-	    input_bytes != sizeof(head) + head.n_offsets * sizeof(uint64_t))
+	if (head.n_offsets > SYMBOLIZE_MAX_OFFSETS || head.n_sections > SYMBOLIZE_MAX_SECTIONS ||
+	    head.zero != 0 ||
+	    input_bytes != sizeof(head) + head.n_offsets * sizeof(uint64_t) +
+				   head.n_sections * sizeof(struct symbolize_section))
 		return -EBADMSG;
 
 	parsed.flags = head.flags;
 	parsed.offsets = (const uint64_t *)((const char *)input + sizeof(head));
 	parsed.n_offsets = head.n_offsets;
+	parsed.sections = (const struct symbolize_section *)(parsed.offsets + head.n_offsets);
+	parsed.n_sections = head.n_sections;
 	if (symbolize_check(&parsed) < 0)
 		return -EBADMSG;
 	*request = parsed;
@@ -313,6 +324,8 @@ static int symbolize_write_locations(const struct symbolize *s, struct answer_st
 			.source = p->source,
 		};
 
+		if (s->elf->type == ET_REL)
+			location.vaddr = elf_rel_asked(&s->rel, p->vaddr, &location.function);
 		buf_append(answer, &location, sizeof(location));
 		for (uint32_t j = 0; j < p->n_lines; j++) {
 			struct symbolize_line line = s->lines.items[p->first_line + j];
@@ -360,6 +373,23 @@ static int symbolize_write(struct symbolize *s, struct buf *answer)
 	return 0;
 }
 
+/* An object file or kernel module: it has addresses from here on. */
+static int symbolize_lay_out(struct symbolize *s)
+{
+	int r;
+
+	if (s->elf->type != ET_REL)
+		return s->request.n_sections ? -EINVAL : 0;
+	if (!(s->request.flags & SYMBOLIZE_VADDR))
+		return -EOPNOTSUPP;
+	r = elf_rel_lay_out(s->elf);
+	if (r == 0)
+		r = elf_rel_init(&s->rel, s->elf, s->request.sections, s->request.n_sections);
+	if (r < 0)
+		return r;
+	return s->request.n_sections && s->rel.n == 0 ? -ENOENT : 0;
+}
+
 int symbolize_new(struct symbolize **ret, const struct symbolize_request *request)
 {
 	_cleanup_(symbolize_freep) struct symbolize *s = calloc(1, sizeof(*s));
@@ -372,14 +402,21 @@ int symbolize_new(struct symbolize **ret, const struct symbolize_request *reques
 	r = elf_file_new(&s->elf, request->fd);
 	if (r < 0)
 		return r;
-	if (s->elf->type == ET_REL)
-		return -EOPNOTSUPP;
+	r = symbolize_lay_out(s);
+	if (r < 0)
+		return r;
 	r = symbol_names_init(&s->names, request->flags & SYMBOLIZE_SHORT, NAMES_MAX_BYTES);
 	if (r < 0)
 		return r;
 	r = debug_files_open(&s->debug, s->elf, &s->request);
 	if (r < 0)
 		return r;
+	/* its sections are those of the file that it was taken from, and so are their addresses */
+	if (s->elf->type == ET_REL && s->debug.elf) {
+		r = elf_rel_lay_out(s->debug.elf);
+		if (r < 0)
+			return r;
+	}
 	s->broken = s->elf->sections_broken || (s->debug.elf && s->debug.elf->sections_broken);
 	r = symbolize_open_index(s);
 	if (r < 0)
@@ -409,7 +446,8 @@ static int symbolize_question(struct symbolize *s, struct buf *answer)
 	r = symbolize_symbols(s);
 	if (r < 0)
 		return r;
-	r = symbolize_go(s);
+	/* a table that is not relocated */
+	r = s->elf->type == ET_REL ? 0 : symbolize_go(s);
 	if (r < 0)
 		return r;
 	symbolize_entry(s);
@@ -425,6 +463,21 @@ static bool symbolize_changed(const struct symbolize *s)
 	       (s->alt && elf_file_changed(s->alt)) || (s->index && dw_index_changed(s->index));
 }
 
+static int symbolize_addresses(struct symbolize *s, const uint64_t *offsets, size_t n)
+{
+	_cleanup_free_ uint64_t *vaddrs = NULL;
+
+	if (s->elf->type != ET_REL)
+		return addresses_new(&s->addresses, s->elf, offsets, n,
+				     s->request.flags & SYMBOLIZE_VADDR);
+	vaddrs = calloc(n + 1, sizeof(*vaddrs));
+	if (!vaddrs)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		vaddrs[i] = elf_rel_vaddr(&s->rel, offsets[i]);
+	return addresses_new(&s->addresses, s->elf, vaddrs, n, true);
+}
+
 int symbolize_ask(struct symbolize *s, const uint64_t *offsets, size_t n_offsets,
 		  struct buf *answer)
 {
@@ -433,8 +486,7 @@ int symbolize_ask(struct symbolize *s, const uint64_t *offsets, size_t n_offsets
 	r = symbolize_trim_names(s);
 	if (r < 0)
 		return r;
-	r = addresses_new(&s->addresses, s->elf, offsets, n_offsets,
-			  s->request.flags & SYMBOLIZE_VADDR);
+	r = symbolize_addresses(s, offsets, n_offsets);
 	if (r < 0)
 		return r;
 	r = symbolize_question(s, answer);

@@ -43,11 +43,13 @@ struct symbolize_open {
 typedef int (*symbolize_open_t)(void *arg, const struct symbolize_open *request);
 
 struct symbolize_request {
-	int fd;                  /* stays the caller's */
-	uint32_t flags;          /* enum symbolize_flags */
-	const uint64_t *offsets; /* sorted, distinct */
-	size_t n_offsets;        /* at most SYMBOLIZE_MAX_OFFSETS */
-	symbolize_open_t open;   /* NULL: there are no other files */
+	int fd;                                   /* stays the caller's */
+	uint32_t flags;                           /* enum symbolize_flags */
+	const uint64_t *offsets;                  /* sorted, distinct */
+	size_t n_offsets;                         /* at most SYMBOLIZE_MAX_OFFSETS */
+	const struct symbolize_section *sections; /* for symbolize_new() alone */
+	size_t n_sections;
+	symbolize_open_t open; /* NULL: there are no other files */
 	void *arg;
 };
 
@@ -68,9 +70,9 @@ int symbolize_ask(struct symbolize *s, const uint64_t *offsets, size_t n_offsets
 
 /*
  * One question: appends the answer. -ENOEXEC: no ELF file for this machine's reader (only ELF64, native byte
- * order); -EOPNOTSUPP: an object file, which is not linked; -EINVAL: the question is malformed; -ETXTBSY: a
- * file was written to while it was read; -EFBIG: the file with the DWARF is over
- * SYMBOLIZE_MAX_DWARF_FILE_BYTES; -ENOMEM, -ENOSPC. Unreadable debug information is no error: the names that
- * remain are answered, and debug_broken is set.
+ * order); -EOPNOTSUPP: an object file, asked by file offsets; -ENOENT: one that has none of the sections;
+ * -EINVAL: the question is malformed, or has sections for a linked file; -ETXTBSY: a file was written to while
+ * it was read; -EFBIG: the file with the DWARF is over SYMBOLIZE_MAX_DWARF_FILE_BYTES; -ENOMEM, -ENOSPC.
+ * Unreadable debug information is no error: the names that remain are answered, and debug_broken is set.
  */
 int symbolize_file(const struct symbolize_request *request, struct buf *answer);

@@ -39,6 +39,14 @@ static int symtab_sections(struct symtab *table, const struct elf_file *f)
 	return 0;
 }
 
+/* In an object file a symbol is a place in its section: as if it were linked, from here on. */
+static void symtab_lay_out(Elf64_Sym *symbols, size_t n, const struct elf_file *f)
+{
+	for (size_t i = 0; i < n; i++)
+		if (symbols[i].st_shndx < f->n_sections)
+			symbols[i].st_value += f->sections[symbols[i].st_shndx].addr;
+}
+
 static int symtabs_add_section(struct symtabs *t, const struct elf_file *f,
 			       const struct elf_section *s)
 {
@@ -68,6 +76,8 @@ static int symtabs_add_section(struct symtabs *t, const struct elf_file *f,
 		.owned = data.data,
 	};
 	t->n++; /* symtabs_done() frees it from here on */
+	if (f->type == ET_REL)
+		symtab_lay_out(table->owned, table->n_symbols, f);
 	return symtab_sections(table, f);
 }
 

@@ -82,7 +82,7 @@ _cprofctl_symbolize() {
 
 	if [[ $typed == -?* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "-a -f -i -C -s -p --addresses --functions --inlines --demangle
-			--basenames --pretty-print --symbols --debug-dir --profile -o --output -h --help" -- "$typed")
+			--basenames --pretty-print -j --section --symbols --debug-dir --profile -o --output -h --help" -- "$typed")
 	elif ((n == 0)); then
 		_cprofctl_files "$typed"
 	fi

@@ -53,6 +53,24 @@ binutils() { addr2line "$@" | sed 's/ (discriminator [0-9]*)$//'; }
 	sed 's/^/0x/' addresses | "$CPROFCTL" symbolize prog | diff theirs -
 }
 
+@test "symbolize: object files have offsets in their sections for addresses, as with addr2line" {
+	program
+	local options
+	for options in "-gdwarf-5 -O2" "-g -O1 -gz" "-gdwarf-4 -O0"; do
+		# shellcheck disable=SC2086
+		gcc $options -c -o prog.o "$test_folder/prog.c"
+		objdump -d prog.o | sed -n 's/^ *\([0-9a-f]\+\):\t.*/\1/p' >addresses
+		[ "$(sort -u addresses | wc -l)" -gt 15 ]
+		binutils -afiC -e prog.o <addresses >theirs
+		"$CPROFCTL" symbolize prog.o <addresses | diff theirs -
+	done
+	gcc -g -O2 -c -o prog.o "$test_folder/prog.c"
+	objdump -d -j .text.startup prog.o | sed -n 's/^ *\([0-9a-f]\+\):\t.*/\1/p' >addresses
+	[ -s addresses ]
+	binutils -afiC -j .text.startup -e prog.o <addresses >theirs
+	"$CPROFCTL" symbolize -j .text.startup prog.o <addresses | diff theirs -
+}
+
 @test "symbolize: what is no address in the file has marks" {
 	program
 	run -0 "$CPROFCTL" symbolize prog 10 ffffffffffffffff
@@ -131,9 +149,13 @@ filters_of() {
 	echo text >text
 	run -1 "$CPROFCTL" symbolize text 10
 	[ "$output" = "cprofctl: text: not an ELF file for x86-64" ]
-	echo 'int f;' | gcc -g -c -x c -o object.o -
-	run -1 "$CPROFCTL" symbolize object.o 10
-	[ "$output" = "cprofctl: object.o: an object file or kernel module, whose code has no addresses before it is loaded" ]
+	echo 'int f(void) { return 1; }' | gcc -g -c -x c -o object.o -
+	run -1 "$CPROFCTL" symbolize -j .texts object.o 0
+	[ "$output" = "cprofctl: object.o: no such section with code" ]
+	program
+	run -1 "$CPROFCTL" symbolize -j .text prog 0
+	[ "$output" = "cprofctl: prog: linked: --section is for object files and kernel modules, whose code has no addresses yet" ]
+	run -2 "$CPROFCTL" symbolize -j "$(printf '%056d' 1)" object.o 0
 	run -1 "$CPROFCTL" symbolize missing 10
 	[ "$output" = "cprofctl: cannot open missing: No such file or directory" ]
 	mkfifo fifo

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize_file() over any bytes: symbol tables, relocations, notes, debug links, .gnu_debugdata, DWARF and
- * .gopclntab. The addresses asked for are spread over the file. What it answers passes the daemon's check.
+ * .gopclntab; object files, too. The addresses asked for are spread over the file. What it answers passes the
+ * daemon's check.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -11,6 +12,13 @@
 #include "symbolize.h"
 
 #define N_OFFSETS 64
+
+/* Of an object file: where it was loaded, or NULL and offsets. */
+static const struct symbolize_section loaded[] = {
+	{ 0x20, ".text" },
+	{ 1 << 12, ".init.text" },
+	{ UINT64_MAX - 8, ".text.unlikely" },
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -41,6 +49,18 @@ static int open_same(void *arg, const struct symbolize_open *want)
 	return make_file(o->data, o->size);
 }
 
+static void ask(const struct symbolize_request *request)
+{
+	_cleanup_(buf_done) struct buf answer = BUF_INIT(64 << 20);
+	struct symanswer a;
+
+	if (symbolize_file(request, &answer) < 0)
+		return;
+	if ((request->flags & SYMBOLIZE_VADDR ? symanswer_check_vaddrs : symanswer_check)(
+		    answer.data, answer.size, request->offsets, request->n_offsets, &a) < 0)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_close_ int fd = size >= 64 ? make_file(data, size) : -1;
@@ -63,13 +83,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 
 	for (uint32_t flags = 0; flags < 4; flags++) {
-		_cleanup_(buf_done) struct buf answer = BUF_INIT(64 << 20);
-		struct symanswer a;
-
 		request.flags = flags;
-		if (symbolize_file(&request, &answer) == 0 &&
-		    symanswer_check(answer.data, answer.size, offsets, request.n_offsets, &a) < 0)
-			abort();
+		ask(&request);
 	}
+	request.flags = SYMBOLIZE_DWARF | SYMBOLIZE_VADDR;
+	ask(&request);
+	request.sections = loaded;
+	request.n_sections = ARRAY_SIZE(loaded);
+	ask(&request);
 	return 0;
 }
