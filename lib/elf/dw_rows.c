@@ -20,6 +20,10 @@ struct program {
 	uint8_t min_bytes, line_range, opcode_base;
 	int8_t line_base;
 	uint8_t lengths[256];
+	struct {
+		uint16_t bytes;
+		int16_t lines;
+	} special[256]; /* what each special opcode advances by */
 	struct sequence *sequences;
 	size_t n_sequences, allocated_sequences;
 	bool unsorted;
@@ -27,7 +31,7 @@ struct program {
 
 /* Rows of ascending address, the last of them its end. */
 struct sequence {
-	size_t first, n;
+	size_t first, n, place;
 	uint32_t low, limit;
 };
 
@@ -203,6 +207,12 @@ static int program_read_header(struct program *p, struct dw_rows *r)
 	p->opcode_base = bytes_u8(b);
 	for (unsigned i = 1; i < p->opcode_base; i++)
 		p->lengths[i] = bytes_u8(b);
+	for (unsigned i = p->opcode_base; i < 256 && p->line_range; i++) {
+		unsigned op = i - p->opcode_base;
+
+		p->special[i].bytes = (uint16_t)(p->min_bytes * (op / p->line_range));
+		p->special[i].lines = (int16_t)(p->line_base + (int)(op % p->line_range));
+	}
 
 	if (p->unit.version < 5) {
 		error = read_old_tables(p, r);
@@ -326,7 +336,7 @@ static int run_standard(struct program *p, struct dw_rows *r, struct state *s, u
 		s->column = bytes_uleb(&p->b);
 		return 0;
 	case DW_LNS_const_add_pc:
-		s->address += p->min_bytes * (uint64_t)((255 - p->opcode_base) / p->line_range);
+		s->address += p->special[255].bytes;
 		return 0;
 	case DW_LNS_fixed_advance_pc:
 		s->address += bytes_u16(&p->b);
@@ -348,9 +358,8 @@ static int program_run(struct program *p, struct dw_rows *r)
 		uint8_t op = *p->b.at++;
 
 		if (op >= p->opcode_base) {
-			op = (uint8_t)(op - p->opcode_base);
-			s.address += p->min_bytes * (uint64_t)(op / p->line_range);
-			s.line += (uint64_t)(int64_t)(p->line_base + op % p->line_range);
+			s.address += p->special[op].bytes;
+			s.line += (uint64_t)(int64_t)p->special[op].lines;
 			error = rows_add(p, r, &s, false);
 		} else if (op == 0) {
 			error = run_extended(p, r, &s);
@@ -373,35 +382,66 @@ static int sequence_compare(const void *a, const void *b)
 	return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* Functions in sections of their own come in any order. Of those that a link editor folded into
- * one, the first counts, as it does in dw_functions.c. */
+/* Drops what overlaps, and gives each sequence its place; returns the number of rows. Of functions that a link
+ * editor folded into one, the first counts, as it does in dw_functions.c. */
+static size_t sequences_place(struct program *p)
+{
+	uint32_t limit = 0;
+	size_t n = 0, kept = 0;
+
+	qsort(p->sequences, p->n_sequences, sizeof(*p->sequences), sequence_compare);
+	for (size_t i = 0; i < p->n_sequences; i++) {
+		struct sequence q = p->sequences[i];
+
+		if (q.low < limit)
+			continue;
+		/* no gap: the end of the one is the start of the other */
+		if (n > 0 && q.low == limit) {
+			n--;
+			p->sequences[kept - 1].n--;
+		}
+		q.place = n;
+		p->sequences[kept++] = q;
+		n += q.n;
+		limit = q.limit;
+	}
+	p->n_sequences = kept;
+	return n;
+}
+
+/* Functions in sections of their own come in any order. The largest sequence, often nearly all there is, moves
+ * in place; the others wait elsewhere. */
 static int rows_sort(struct program *p, struct dw_rows *r)
 {
-	struct dw_row *items;
-	uint32_t limit = 0;
-	size_t n = 0;
+	_cleanup_free_ struct dw_row *others = NULL;
+	const struct sequence *q, *largest;
+	size_t n, waiting = 0;
 
 	if (!p->unsorted)
 		return 0;
-	items = calloc(r->n, sizeof(*items));
-	if (!items)
+	n = sequences_place(p);
+	largest = p->sequences;
+	for (q = p->sequences; q < p->sequences + p->n_sequences; q++)
+		if (q->n > largest->n)
+			largest = q;
+	others = calloc(r->n - largest->n, sizeof(*others));
+	if (!others)
 		return -ENOMEM;
-	qsort(p->sequences, p->n_sequences, sizeof(*p->sequences), sequence_compare);
-	for (size_t i = 0; i < p->n_sequences; i++) {
-		const struct sequence *q = &p->sequences[i];
 
-		if (q->low < limit)
-			continue;
-		/* no gap: the end of the one is the start of the other */
-		if (n > 0 && q->low == limit)
-			n--;
-		memcpy(items + n, r->items + q->first, q->n * sizeof(*items));
-		n += q->n;
-		limit = q->limit;
+	for (q = p->sequences; q < p->sequences + p->n_sequences; q++) {
+		if (q != largest) {
+			memcpy(others + waiting, r->items + q->first, q->n * sizeof(*others));
+			waiting += q->n;
+		}
 	}
-	free(r->items);
-	r->items = items;
-	r->allocated = r->n;
+	memmove(r->items + largest->place, r->items + largest->first, largest->n * sizeof(*others));
+	waiting = 0;
+	for (q = p->sequences; q < p->sequences + p->n_sequences; q++) {
+		if (q != largest) {
+			memcpy(r->items + q->place, others + waiting, q->n * sizeof(*others));
+			waiting += q->n;
+		}
+	}
 	r->n = n;
 	return 0;
 }
