@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 static size_t pages_bytes(const struct cprof_table *t)

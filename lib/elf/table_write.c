@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 /* Blocks that still take pages. With sixteen to choose from, under 1 % of the rows are padding. */
