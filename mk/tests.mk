@@ -19,7 +19,7 @@ $(B)/tests/test_%: tests/unit/test_%.c $(ARCHIVES) $(B)/tests/worker-objects.a
 		-Wl,--start-group $(B)/tests/worker-objects.a $(ARCHIVES) -Wl,--end-group $(TEST_LIBS)
 
 # run the program itself
-$(B)/tests/test_pool $(B)/tests/test_jobs $(B)/tests/test_worker $(B)/tests/test_kernel_lines $(B)/tests/test_changing: | $(B)/cprof-worker
+$(B)/tests/test_pool $(B)/tests/test_jobs $(B)/tests/test_worker $(B)/tests/test_kernel_lines $(B)/tests/test_kernel_modules $(B)/tests/test_changing: | $(B)/cprof-worker
 
 FUZZ_CC = $(CC) $(if $(FUZZER),-fsanitize=fuzzer)
 $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(ARCHIVES) $(B)/tests/worker-objects.a

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel_debug.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,67 +10,81 @@
 #include <sys/utsname.h>
 
 #include "cleanup.h"
-#include "kallsyms.h"
+#include "kernel_notes.h"
+#include "module_file.h"
 
-#define NOTES_BYTES    4096
-#define BUILD_ID_BYTES 64
-#define LOOK_AGAIN_NS  (300 * NSEC_PER_SEC) /* a package may have been installed */
-#define N_CANDIDATES   4
+#define LOOK_AGAIN_NS (300 * NSEC_PER_SEC) /* a package may have been installed */
+#define N_CANDIDATES  5
+
+struct kernel_image {
+	char module[sizeof(((struct kallsyms_place *)0)->module)]; /* "" vmlinux */
+	char build_id[KERNEL_BUILD_ID_HEX];                        /* "" unknown */
+	char *below; /* /lib/modules/RELEASE: "kernel/fs/xfs/xfs.ko", NULL unknown */
+	bool packed; /* the module there is compressed */
+	struct object *file;
+	unsigned next; /* candidate */
+	uint64_t look_ns;
+	struct kernel_image *others;
+};
 
 struct kernel_debug {
 	struct object_table *table;
-	struct object *file;
-	char build_id[2 * BUILD_ID_BYTES + 1]; /* hex, "" unknown */
+	struct kernel_image *images;
 	char release[sizeof(((struct utsname *)0)->release)];
-	char *root;
-	unsigned next; /* candidate */
-	uint64_t look_ns;
+	char *root, *notes, *modules;
 };
 
-static size_t note_padded(uint32_t bytes)
+/* /sys's file or folder of a module: the name is the kernel's, and a path all the same. */
+static bool module_path(const struct kernel_debug *k, const struct kernel_image *i,
+			const char *part, char path[PATH_MAX])
 {
-	return ((size_t)bytes + 3) & ~(size_t)3;
+	if (strchr(i->module, '/') || i->module[0] == '.')
+		return false;
+	return snprintf(path, PATH_MAX, "%s/%s/%s", k->modules, i->module, part) < PATH_MAX;
 }
 
-/* Of the notes of a kernel, which are the kernel's own bytes. */
-static void kernel_debug_parse_notes(struct kernel_debug *k, const char *data, size_t size)
+static void image_drop(struct kernel_image *i)
 {
-	while (size >= sizeof(Elf64_Nhdr)) {
-		Elf64_Nhdr note;
-		const char *name = data + sizeof(note), *id;
-		size_t bytes;
-
-		memcpy(&note, data, sizeof(note));
-		bytes = sizeof(note) + note_padded(note.n_namesz) + note_padded(note.n_descsz);
-		if (bytes > size)
-			return;
-
-		id = name + note_padded(note.n_namesz);
-		if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
-		    memcmp(name, "GNU", 4) == 0 && note.n_descsz >= 2 &&
-		    note.n_descsz <= BUILD_ID_BYTES) {
-			for (size_t i = 0; i < note.n_descsz; i++)
-				snprintf(k->build_id + 2 * i, 3, "%02x", (unsigned char)id[i]);
-			return;
-		}
-		data += bytes;
-		size -= bytes;
-	}
+	i->file = object_unref(i->file);
+	i->next = N_CANDIDATES;
 }
 
-static void kernel_debug_read_notes(struct kernel_debug *k, const char *path)
+/* Of a module, another may have been loaded in its place. */
+static void image_read_build_id(const struct kernel_debug *k, struct kernel_image *i)
 {
-	_cleanup_fclose_ FILE *f = fopen(path ? path : "/sys/kernel/notes", "re");
-	char data[NOTES_BYTES];
+	char path[PATH_MAX], hex[KERNEL_BUILD_ID_HEX] = "";
+	bool known = i->module[0] == '\0' ? kernel_notes_build_id(k->notes, hex)
+					  : module_path(k, i, "notes/.note.gnu.build-id", path) &&
+						    kernel_notes_build_id(path, hex);
 
-	if (f)
-		kernel_debug_parse_notes(k, data, fread(data, 1, sizeof(data), f));
+	if (!known)
+		hex[0] = '\0';
+	if (strcmp(i->build_id, hex) == 0)
+		return;
+	image_drop(i);
+	i->look_ns = 0;
+	memcpy(i->build_id, hex, sizeof(hex));
 }
 
-int kernel_debug_new(struct kernel_debug **ret, const char *notes_path, const char *root,
-		     const char *release)
+static int image_new(struct kernel_debug *k, const char *module, struct kernel_image **ret)
+{
+	struct kernel_image *i = calloc(1, sizeof(*i));
+
+	if (!i)
+		return -ENOMEM;
+	snprintf(i->module, sizeof(i->module), "%s", module);
+	i->next = N_CANDIDATES;
+	image_read_build_id(k, i);
+	i->others = k->images;
+	k->images = *ret = i;
+	return 0;
+}
+
+int kernel_debug_new(struct kernel_debug **ret, const struct kernel_debug_paths *paths)
 {
 	struct kernel_debug *k = calloc(1, sizeof(*k));
+	const char *release = paths->release;
+	struct kernel_image *vmlinux;
 	struct utsname uts;
 	int r;
 
@@ -80,15 +93,18 @@ int kernel_debug_new(struct kernel_debug **ret, const char *notes_path, const ch
 	if (!release && uname(&uts) == 0)
 		release = uts.release;
 	snprintf(k->release, sizeof(k->release), "%s", release ?: "");
-	k->next = N_CANDIDATES;
-	k->root = strdup(root ?: "");
-	r = k->root ? object_table_new(&k->table, 1 + N_CANDIDATES) : -ENOMEM;
+	k->root = strdup(paths->root ?: "");
+	k->notes = strdup(paths->notes ?: "/sys/kernel/notes");
+	k->modules = strdup(paths->modules ?: "/sys/module");
+	r = k->root && k->notes && k->modules
+		    ? object_table_new(&k->table, KERNEL_DEBUG_MAX_MODULES)
+		    : -ENOMEM;
+	if (r >= 0)
+		r = image_new(k, "", &vmlinux);
 	if (r < 0) {
 		kernel_debug_free(k);
 		return r;
 	}
-
-	kernel_debug_read_notes(k, notes_path);
 	*ret = k;
 	return 0;
 }
@@ -98,45 +114,95 @@ struct kernel_debug *kernel_debug_free(struct kernel_debug *k)
 	if (!k)
 		return NULL;
 
-	object_unref(k->file);
+	while (k->images) {
+		struct kernel_image *i = k->images;
+
+		k->images = i->others;
+		object_unref(i->file);
+		free(i->below);
+		free(i);
+	}
 	object_table_free(k->table);
 	free(k->root);
+	free(k->notes);
+	free(k->modules);
 	free(k);
 	return NULL;
 }
 
-bool kernel_debug_possible(const struct kernel_debug *k)
+struct kernel_image *kernel_debug_image(struct kernel_debug *k, const struct kallsyms *names,
+					uint64_t address, uint64_t now_ns,
+					struct kallsyms_place *ret_place)
 {
-	return k->build_id[0];
-}
+	struct kernel_image *i = k->images;
 
-bool kernel_debug_is_text(uint64_t address)
-{
-	return address >= KALLSYMS_TEXT && address < KALLSYMS_REGIONS;
-}
-
-static int kernel_debug_path(const struct kernel_debug *k, unsigned candidate, char *path,
-			     size_t size)
-{
-	int n = 0;
-
-	switch (candidate) {
-	case 0:
-		n = snprintf(path, size, "%s/usr/lib/debug/.build-id/%.2s/%s.debug", k->root,
-			     k->build_id, k->build_id + 2);
-		break;
-	case 1:
-		n = snprintf(path, size, "%s/usr/lib/debug/boot/vmlinux-%s", k->root, k->release);
-		break;
-	case 2:
-		n = snprintf(path, size, "%s/usr/lib/debug/lib/modules/%s/vmlinux", k->root,
-			     k->release);
-		break;
-	default:
-		n = snprintf(path, size, "%s/boot/vmlinux-%s", k->root, k->release);
-		break;
+	if (!kallsyms_place(names, address, ret_place))
+		return NULL;
+	while (i && strcmp(i->module, ret_place->module) != 0)
+		i = i->others;
+	if (!i && image_new(k, ret_place->module, &i) < 0)
+		return NULL;
+	/* it may have gone, and come again */
+	if (!i->build_id[0] && now_ns >= i->look_ns) {
+		image_read_build_id(k, i);
+		i->look_ns = i->build_id[0] ? 0 : now_ns + LOOK_AGAIN_NS;
 	}
-	return n < (int)size ? 0 : -ENAMETOOLONG;
+	return i->build_id[0] ? i : NULL;
+}
+
+bool kernel_image_is_module(const struct kernel_image *i)
+{
+	return i->module[0];
+}
+
+static int vmlinux_path(const struct kernel_debug *k, unsigned candidate, char *path, size_t size)
+{
+	switch (candidate) {
+	case 1:
+		return snprintf(path, size, "%s/usr/lib/debug/boot/vmlinux-%s", k->root,
+				k->release);
+	case 2:
+		return snprintf(path, size, "%s/usr/lib/debug/lib/modules/%s/vmlinux", k->root,
+				k->release);
+	case 3:
+		return snprintf(path, size, "%s/boot/vmlinux-%s", k->root, k->release);
+	default:
+		return -ENOENT;
+	}
+}
+
+static int module_file_path(const struct kernel_debug *k, const struct kernel_image *i,
+			    unsigned candidate, char *path, size_t size)
+{
+	if (!i->below || (candidate == 4 && i->packed))
+		return -ENOENT;
+	switch (candidate) {
+	case 1:
+		return snprintf(path, size, "%s/usr/lib/debug/lib/modules/%s/%s.debug", k->root,
+				k->release, i->below);
+	case 2:
+		return snprintf(path, size, "%s/usr/lib/debug/lib/modules/%s/%s", k->root,
+				k->release, i->below);
+	case 3:
+		return snprintf(path, size, "%s/usr/lib/debug/usr/lib/modules/%s/%s.debug", k->root,
+				k->release, i->below);
+	default:
+		return snprintf(path, size, "%s/lib/modules/%s/%s", k->root, k->release, i->below);
+	}
+}
+
+static int image_path(const struct kernel_debug *k, const struct kernel_image *i,
+		      unsigned candidate, char *path, size_t size)
+{
+	int n;
+
+	if (candidate == 0)
+		n = snprintf(path, size, "%s/usr/lib/debug/.build-id/%.2s/%s.debug", k->root,
+			     i->build_id, i->build_id + 2);
+	else
+		n = i->module[0] ? module_file_path(k, i, candidate, path, size)
+				 : vmlinux_path(k, candidate, path, size);
+	return n < 0 ? n : n < (int)size ? 0 : -ENAMETOOLONG;
 }
 
 static int open_regular(const char *path, struct object_identity *ret)
@@ -150,19 +216,19 @@ static int open_regular(const char *path, struct object_identity *ret)
 	return r < 0 ? r : TAKE_FD(fd);
 }
 
-static int kernel_debug_open(struct kernel_debug *k, unsigned candidate)
+static int image_open(struct kernel_debug *k, struct kernel_image *i, unsigned candidate)
 {
 	struct object_identity identity;
 	char path[PATH_MAX];
 	int fd, r;
 
-	r = kernel_debug_path(k, candidate, path, sizeof(path));
+	r = image_path(k, i, candidate, path, sizeof(path));
 	if (r < 0)
 		return r;
 	fd = open_regular(path, &identity);
 	if (fd < 0)
 		return fd;
-	return object_file(k->table, &identity, fd, path, 0, 0, 0, &k->file);
+	return object_file(k->table, &identity, fd, path, 0, 0, 0, &i->file);
 }
 
 int kernel_debug_open_path(const struct kernel_debug *k, const char *path)
@@ -176,28 +242,52 @@ int kernel_debug_open_path(const struct kernel_debug *k, const char *path)
 	return open_regular(full, &identity);
 }
 
-struct object *kernel_debug_file(struct kernel_debug *k, uint64_t now_ns)
+struct object *kernel_image_file(struct kernel_debug *k, struct kernel_image *i, uint64_t now_ns)
 {
-	if (!kernel_debug_possible(k))
+	bool look = now_ns >= i->look_ns;
+
+	if (!i->build_id[0])
 		return NULL;
 	/* a new package replaces it */
-	if (k->file && now_ns >= k->look_ns && !object_renew(k->file))
-		k->file = object_unref(k->file);
-	if (!k->file && now_ns >= k->look_ns)
-		k->next = 0;
-	if (now_ns >= k->look_ns)
-		k->look_ns = now_ns + LOOK_AGAIN_NS;
-	while (!k->file && k->next < N_CANDIDATES)
-		kernel_debug_open(k, k->next++);
-	return k->file;
+	if (i->file && look && !object_renew(i->file))
+		i->file = object_unref(i->file);
+	if (!i->file && look) {
+		i->next = 0;
+		free(i->below);
+		i->below = i->module[0]
+				   ? module_file_find(k->root, k->release, i->module, &i->packed)
+				   : NULL;
+	}
+	if (look)
+		i->look_ns = now_ns + LOOK_AGAIN_NS;
+	while (!i->file && i->next < N_CANDIDATES)
+		image_open(k, i, i->next++);
+	return i->file;
 }
 
-bool kernel_debug_matches(const struct kernel_debug *k, const char *hex)
+size_t kernel_image_sections(struct kernel_debug *k, struct kernel_image *i,
+			     const struct kallsyms *names, const struct kallsyms_place *place,
+			     struct symbolize_section *ret, size_t max)
 {
-	return kernel_debug_possible(k) && strcmp(k->build_id, hex) == 0;
+	char path[PATH_MAX];
+	size_t n = 0, to = 0;
+
+	image_read_build_id(k, i);
+	if (i->build_id[0] && module_path(k, i, "sections", path))
+		n = kernel_module_sections(path, ret, max);
+	for (size_t at = 0; at < n; at++) {
+		ret[to] = ret[at];
+		to += kallsyms_encode_in(names, place, ret[at].address, &ret[to].address);
+	}
+	return to;
 }
 
-void kernel_debug_reject(struct kernel_debug *k)
+bool kernel_image_matches(const struct kernel_image *i, const char *hex)
 {
-	k->file = object_unref(k->file);
+	return i->build_id[0] && strcmp(i->build_id, hex) == 0;
+}
+
+void kernel_image_reject(struct kernel_image *i)
+{
+	i->file = object_unref(i->file);
 }

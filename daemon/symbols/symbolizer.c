@@ -7,7 +7,6 @@
 #include "symwork.h"
 #include "text.h"
 
-#define KERNEL_RETRY_NS      (10 * NSEC_PER_SEC)
 #define SYNTHETIC_NAME_BYTES 4096
 
 static int symbolizer_new_fallback(struct symbolizer *s)
@@ -58,8 +57,7 @@ int symbolizer_new(struct symbolizer **ret, sd_event *event,
 	if (r >= 0)
 		r = kernel_names_new(&s->kernel, options->kallsyms_path);
 	if (r >= 0)
-		r = kernel_debug_new(&s->kernel_debug, options->kernel_notes_path,
-				     options->kernel_root, options->kernel_release);
+		r = kernel_debug_new(&s->kernel_debug, &options->kernel);
 	if (r < 0) {
 		symbolizer_free(s);
 		return r;
@@ -145,54 +143,6 @@ int symbolizer_put_synthetic(struct symbolizer *s, struct symcache_object *cache
 	return symbolizer_put_name(s, cached, address, mode, expires_ns, true, name.data);
 }
 
-struct object *symbolizer_kernel_file(struct symbolizer *s)
-{
-	uint64_t now = symbolizer_now_ns(s);
-	struct object *file;
-
-	/* where the kernel lies is not known: nor is what an address is */
-	if (!symbolizer_kernel_names(s))
-		return NULL;
-	while ((file = kernel_debug_file(s->kernel_debug, now)) &&
-	       failures_find(&s->failures, file, now) >= FAILURE_DWARF)
-		kernel_debug_reject(s->kernel_debug);
-	return file;
-}
-
-/* The lines of a file that is not there may be one day. */
-static uint64_t symbolizer_kernel_expires_ns(const struct symbolizer *s, uint64_t address,
-					     bool named)
-{
-	if (!named)
-		return symbolizer_now_ns(s) + KERNEL_RETRY_NS;
-	return kernel_debug_possible(s->kernel_debug) && kernel_debug_is_text(address)
-		       ? symbolizer_now_ns(s) + FAILURES_EXPIRE_NS
-		       : 0;
-}
-
-int symbolizer_put_kernel(struct symbolizer *s, struct symcache_object *cached, uint64_t address,
-			  enum symbols_mode mode, const struct symbol_line *place,
-			  uint64_t expires_ns)
-{
-	_cleanup_(buf_done) struct buf clean = BUF_INIT(4 * KALLSYMS_NAME_BYTES);
-	struct symbol_line line = { .file = "" };
-	char name[KALLSYMS_NAME_BYTES];
-	bool named;
-	int r;
-
-	named = kallsyms_name(kernel_names_table(s->kernel), address, name, NULL);
-	r = text_append_utf8(&clean, name, strlen(name));
-	if (r < 0)
-		return r;
-	if (place)
-		line = *place;
-	else
-		expires_ns = symbolizer_kernel_expires_ns(s, address, named);
-	line.name = line.system_name = clean.data;
-	s->stats.unnamed += !named;
-	return symcache_put(s->cache, cached, address, mode, expires_ns, !named, &line, 1);
-}
-
 static int symbolizer_put_special(struct symbolizer *s, struct symcache_object *cached,
 				  const struct object *object, uint64_t address,
 				  enum symbols_mode mode)
@@ -221,8 +171,7 @@ static bool symbolizer_needs_job(struct symbolizer *s, const struct object *o, u
 				 enum symbols_mode mode)
 {
 	if (o->kind == OBJECT_KERNEL)
-		return mode == SYMBOLS_FULL && s->options.pool && kernel_debug_is_text(address) &&
-		       symbolizer_kernel_file(s);
+		return mode == SYMBOLS_FULL && s->options.pool && symbolizer_has_kernel(s, address);
 	return o->kind == OBJECT_FILE || o->kind == OBJECT_VDSO || o->kind == OBJECT_JIT;
 }
 

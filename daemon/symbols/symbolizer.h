@@ -12,6 +12,7 @@
 #include <systemd/sd-event.h>
 
 #include "jit_files.h"
+#include "kernel_debug.h"
 #include "object.h"
 #include "sample.h"
 
@@ -36,8 +37,8 @@ struct symbolizer_options {
 	void *fetch_arg;
 	uint64_t fetch_wait_ns;    /* how long names wait for it */
 	const char *kallsyms_path; /* NULL: /proc/kallsyms */
-	/* where the kernel's vmlinux is looked for: kernel_debug_new() */
-	const char *kernel_notes_path, *kernel_root, *kernel_release;
+	struct kernel_debug_paths
+		kernel;           /* where debug files of the kernel are looked for; the caller's */
 	const char *store_folder; /* where answers are kept over a restart, NULL nowhere */
 	uint64_t store_bytes;     /* at most, on disk */
 };

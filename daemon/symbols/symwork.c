@@ -24,6 +24,7 @@ static void symwork_free(struct symwork *w)
 	object_unref(w->file);
 	object_unref(w->object);
 	debug_paths_done(&w->paths);
+	free(w->sections);
 	free(w->asked);
 	free(w);
 }
@@ -169,33 +170,12 @@ static const char *symwork_reason(const struct job_result *result, char *text, s
 	}
 }
 
-/* Assembly in the kernel has lines and no functions: the name is kallsyms' own, as without the file. */
-static int symwork_put_place(struct symwork *w, const struct symanswer *a,
-			     const struct symbolize_location *l, const char *lines,
-			     uint64_t address, uint64_t expires_ns)
-{
-	struct symbolize_line line = { 0 };
-	struct symbol_line place;
-
-	if (l->n_lines > 0)
-		symanswer_line(lines, 0, &line);
-	if (line.line == 0)
-		return symbolizer_put_kernel(w->symbolizer, w->cached, address, w->mode, NULL, 0);
-	place = (struct symbol_line){
-		.file = a->strings + line.file,
-		.line = line.line,
-		.column = line.column,
-	};
-	symcache_info(w->cached)->has_lines = true;
-	return symbolizer_put_kernel(w->symbolizer, w->cached, address, w->mode, &place,
-				     expires_ns);
-}
-
 static int symwork_put(struct symwork *w, const struct symanswer *a,
 		       const struct symbolize_location *l, const char *lines, uint64_t address,
 		       uint64_t expires_ns)
 {
 	struct symbolizer_stats *stats = &w->symbolizer->stats;
+	_cleanup_(buf_done) struct buf names = BUF_INIT(WORK_MAX_ANSWER_BYTES);
 	struct symbol_line out[SYMBOLIZE_MAX_LINES];
 	struct symcache_info *info = symcache_info(w->cached);
 	uint64_t shown = l->function != UINT64_MAX ? l->function
@@ -204,9 +184,12 @@ static int symwork_put(struct symwork *w, const struct symanswer *a,
 
 	if (w->object->kind == OBJECT_JIT)
 		*(l->n_lines ? &stats->jit_named : &stats->jit_unnamed) += 1;
-	/* its DWARF is what it was asked for */
-	if (w->object->kind == OBJECT_KERNEL && l->source != SYMBOLIZE_SOURCE_DWARF)
-		return symwork_put_place(w, a, l, lines, address, expires_ns);
+	if (w->object->kind == OBJECT_KERNEL) {
+		int r = symkernel_put(w, a, l, lines, address, expires_ns);
+
+		if (r <= 0)
+			return r;
+	}
 	if (l->n_lines == 0)
 		return symbolizer_put_synthetic(w->symbolizer, w->cached, w->object, address, shown,
 						w->mode, expires_ns);
@@ -225,6 +208,13 @@ static int symwork_put(struct symwork *w, const struct symanswer *a,
 			.start_line = line.start_line,
 		};
 		info->has_lines |= line.line > 0;
+	}
+	if (w->object->kind == OBJECT_KERNEL && kernel_image_is_module(w->image)) {
+		int r = symkernel_names(w, out, l->n_lines, &names);
+
+		if (r < 0)
+			return r;
+		expires_ns = symbolizer_now_ns(w->symbolizer) + FAILURES_EXPIRE_NS;
 	}
 	info->has_names = true;
 	info->has_inlines |= w->mode == SYMBOLS_FULL && l->source == SYMBOLIZE_SOURCE_DWARF;
@@ -247,7 +237,7 @@ static int symwork_put_file_info(struct symwork *w, const struct symanswer *a)
 	const char *build_id = a->strings + a->head.build_id;
 
 	if (w->object->kind == OBJECT_KERNEL)
-		return kernel_debug_matches(w->symbolizer->kernel_debug, build_id) ? 0 : -ESTALE;
+		return kernel_image_matches(w->image, build_id) ? 0 : -ESTALE;
 
 	snprintf(info->build_id, sizeof(info->build_id), "%s", build_id);
 	info->debug_missing = a->head.debug_missing;
@@ -280,6 +270,8 @@ static int symwork_put_answer(struct symwork *w, const struct job_result *result
 		if (r < 0)
 			return r;
 	}
+	if (w->object->kind == OBJECT_KERNEL)
+		symkernel_done(w);
 	symstore_added(w->symbolizer->store, w->cached, w->n_asked);
 	return 0;
 }
@@ -340,7 +332,7 @@ static void symwork_done(void *arg, const struct job_result *result)
 	symwork_run(s);
 }
 
-/* What may have debug files: programs, and vmlinux. */
+/* What may have debug files: programs, and the kernel. */
 static bool symwork_has_debug_files(const struct symwork *w)
 {
 	return w->object->kind == OBJECT_KERNEL ||
@@ -457,12 +449,14 @@ static int symwork_submit_jit(struct symwork *w)
 static int symwork_submit(struct symwork *w)
 {
 	_cleanup_(buf_done) struct buf input =
-		BUF_INIT(sizeof(struct symbolize_input) + WORK_MAX_OFFSETS * sizeof(uint64_t));
+		BUF_INIT(sizeof(struct symbolize_input) + WORK_MAX_OFFSETS * sizeof(uint64_t) +
+			 SYMBOLIZE_MAX_SECTIONS * sizeof(struct symbolize_section));
 	struct symbolize_input head = {
 		.flags = (symwork_is_dwarf(w) ? SYMBOLIZE_DWARF : 0U) |
 			 (w->short_names ? SYMBOLIZE_SHORT : 0U) |
 			 (w->object->kind == OBJECT_KERNEL ? SYMBOLIZE_VADDR : 0U),
 		.n_offsets = (uint32_t)w->n_asked,
+		.n_sections = (uint32_t)w->n_sections,
 	};
 	struct job_spec spec = {
 		.kind = JOB_SYMBOLIZE,
@@ -476,7 +470,8 @@ static int symwork_submit(struct symwork *w)
 	int r;
 
 	buf_append(&input, &head, sizeof(head));
-	r = buf_append(&input, w->asked, w->n_asked * sizeof(*w->asked));
+	buf_append(&input, w->asked, w->n_asked * sizeof(*w->asked));
+	r = buf_append(&input, w->sections, w->n_sections * sizeof(*w->sections));
 	if (r < 0)
 		return r;
 	spec.input = input.data;
@@ -515,10 +510,9 @@ static int symwork_ask(struct symwork *w)
 	int r;
 
 	if (w->object->kind == OBJECT_KERNEL) {
-		object_unref(w->file);
-		w->file = object_ref(symbolizer_kernel_file(s));
-		if (!w->file)
-			return 1;
+		r = symkernel_ask(w);
+		if (r != 0)
+			return r;
 	}
 	if ((w->file->fd < 0 && !jit) || !s->options.pool ||
 	    failures_find(&s->failures, w->file, symbolizer_now_ns(s)) == FAILURE_FILE)

@@ -6,11 +6,13 @@
  * lack answers share one piece of work, which asks jobs until nothing is missing.
  */
 
+#include "buf.h"
 #include "debug_paths.h"
 #include "failures.h"
 #include "kernel_debug.h"
 #include "kernel_names.h"
 #include "pool.h"
+#include "symanswer.h"
 #include "symbolizer.h"
 #include "symcache.h"
 #include "symstore.h"
@@ -52,7 +54,14 @@ struct symbols_request {
 struct symwork {
 	struct symbolizer *symbolizer;
 	struct object *object;
-	struct object *file; /* that is read: the object, or a reference on the kernel's vmlinux */
+	struct object
+		*file; /* that is read: the object, or a reference on a file of the kernel's */
+	/* symkernel.c: of the kernel, what is asked about */
+	struct kernel_image *image;
+	struct kallsyms_place place;
+	struct symbolize_section *sections; /* of a module */
+	size_t n_sections;
+	size_t n_placed; /* addresses of the answer at hand that have a line */
 	struct symcache_object *cached;
 	struct symbols_group *groups;
 	struct job *job;
@@ -109,8 +118,8 @@ int symbolizer_put_synthetic(struct symbolizer *s, struct symcache_object *cache
 int symbolizer_put_kernel(struct symbolizer *s, struct symcache_object *cached, uint64_t address,
 			  enum symbols_mode mode, const struct symbol_line *place,
 			  uint64_t expires_ns);
-/* The vmlinux that kernel addresses are looked up in, NULL none. */
-struct object *symbolizer_kernel_file(struct symbolizer *s);
+/* Whether there is a file with debug information for a kernel address. */
+bool symbolizer_has_kernel(struct symbolizer *s, uint64_t address);
 bool symbols_missing(const struct symbols_group *g, uint64_t address);
 
 /* Gets what the group lacks. */
@@ -118,6 +127,15 @@ int symwork_add(struct symbolizer *s, struct symbols_group *g);
 /* The group is not waited for any more. */
 void symwork_remove(struct symbols_group *g);
 void symwork_run(struct symbolizer *s);
+/* symkernel.c: leaves of what is asked what lies in one file, and gets it. 1: there is none. */
+int symkernel_ask(struct symwork *w);
+/* An answer about a kernel address, if it is kallsyms' own name that counts. 1: DWARF's names do. */
+int symkernel_put(struct symwork *w, const struct symanswer *a, const struct symbolize_location *l,
+		  const char *lines, uint64_t address, uint64_t expires_ns);
+/* "name [module]", in text's bytes. */
+int symkernel_names(const struct symwork *w, struct symbol_line *lines, size_t n, struct buf *text);
+/* All of an answer is kept. */
+void symkernel_done(struct symwork *w);
 /* symfetch.c: a fetched file for a request that nothing on this machine answers, or -ENOENT. */
 int symfetch_open(struct symwork *w, const struct job_open *request);
 /* The job has ended and its answers are kept: the work waits for the file that it lacked. */

@@ -20,7 +20,7 @@
 #define SYMBOLIZE_MAX_SEGMENTS   64
 #define SYMBOLIZE_MAX_LINES      256 /* of one location; outer inlined callers beyond it are left out */
 #define SYMBOLIZE_MAX_NAME_BYTES 8192U /* longer names and paths are cut */
-#define SYMBOLIZE_MAX_SECTIONS   64
+#define SYMBOLIZE_MAX_SECTIONS   256
 
 /* Debug information is mapped, and the worker's address space is bounded: that of a larger file is not
  * read. The answer is -EFBIG, and symbol tables can still be asked. */

@@ -179,6 +179,35 @@ static const struct kallsyms_region *kallsyms_region_of(const struct kallsyms *k
 	return &k->regions[low - 1];
 }
 
+bool kallsyms_place(const struct kallsyms *k, uint64_t address, struct kallsyms_place *ret)
+{
+	const struct kallsyms_region *r;
+
+	if (kallsyms_hidden(k))
+		return false;
+	if (address >= KALLSYMS_TEXT && address < KALLSYMS_REGIONS) {
+		*ret = (struct kallsyms_place){ .start = KALLSYMS_TEXT, .limit = KALLSYMS_REGIONS };
+		return true;
+	}
+	r = kallsyms_region_of(k, address);
+	if (!r || r->symbol)
+		return false;
+	*ret = (struct kallsyms_place){ .start = r->start, .limit = r->start + r->bytes };
+	snprintf(ret->module, sizeof(ret->module), "%s", r->module);
+	return true;
+}
+
+bool kallsyms_encode_in(const struct kallsyms *k, const struct kallsyms_place *place, uint64_t ip,
+			uint64_t *ret)
+{
+	const struct kallsyms_module *m = kallsyms_table_module(&k->table, place->module);
+
+	if (!m)
+		return false;
+	*ret = place->start + (ip - m->start);
+	return true;
+}
+
 static bool kallsyms_name_region(const struct kallsyms *k, const struct kallsyms_region *r,
 				 uint64_t address, char *name, uint64_t *ret_function)
 {

@@ -65,6 +65,19 @@ bool kallsyms_is_entry(const struct kallsyms *k, uint64_t ip);
 bool kallsyms_name(const struct kallsyms *k, uint64_t address, char name[KALLSYMS_NAME_BYTES],
 		   uint64_t *ret_function);
 
+/* What an encoded address is of. */
+struct kallsyms_place {
+	char module[56]; /* "" vmlinux */
+	uint64_t start;  /* encoded; of the module's lowest text symbol */
+	uint64_t limit;  /* encoded; behind the module, or vmlinux */
+};
+/* False: of neither a module nor vmlinux. */
+bool kallsyms_place(const struct kallsyms *k, uint64_t address, struct kallsyms_place *ret);
+/* A run-time address of a module as it is loaded now → encoded, where it may lie outside of [start, limit). False:
+ * the module is not there. */
+bool kallsyms_encode_in(const struct kallsyms *k, const struct kallsyms_place *place, uint64_t ip,
+			uint64_t *ret);
+
 /* kptr_restrict or a missing CAP_SYSLOG hides all addresses. */
 bool kallsyms_hidden(const struct kallsyms *k);
 size_t kallsyms_count(const struct kallsyms *k);

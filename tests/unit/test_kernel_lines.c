@@ -1,46 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines of the kernel from a vmlinux with debug information: a small one, with notes and kallsyms made up. */
 
-#include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include <cmocka.h>
-
-#include "cleanup.h"
-#include "kallsyms.h"
-#include "kernel_debug.h"
-#include "pool.h"
-#include "symbolize_harness.h"
-#include "symbolizer.h"
-#include "worker_path.h"
+#include "kernel_harness.h"
 
 #define BUILD_ID "00112233445566778899aabbccddeeff00112233"
 #define SLIDE    0x12000000ULL
 
-static char folder[] = "/tmp/test_kernel_lines.XXXXXX";
 static uint64_t outer_address; /* of the inlined code, as linked */
 static uint64_t entry_address; /* of assembly */
-
-struct fixture {
-	sd_event *event;
-	struct pool *pool;
-	struct object_table *objects;
-	struct object *kernel;
-	struct symbolizer *symbolizer;
-	struct symbolizer_stats stats;
-	char names[256], within[256]; /* of the inlined code, of assembly */
-	bool done;
-	unsigned n_failures;
-	char failure[256];
-};
 
 static const char program[] = "volatile int x;\\n"
 			      "static inline __attribute__((always_inline)) void inner(void)\\n"
@@ -56,26 +23,6 @@ static const char program[] = "volatile int x;\\n"
 /* No function as DWARF has them; the name within is kallsyms' alone. */
 static const char assembly[] = ".globl entry\\nentry:\\n\\tnop\\n\\tnop\\n\\tret\\n"
 			       ".size entry, . - entry\\n.section .note.GNU-stack,\"\"\\n";
-
-static void write_notes(const char *hex)
-{
-	static const char xen[] = "\4\0\0\0\4\0\0\0\1\0\0\0Xen\0abcd";
-	static const char gnu[] = "\4\0\0\0\24\0\0\0\3\0\0\0GNU";
-	char path[128];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/notes", folder);
-	f = fopen(path, "we");
-	assert_non_null(f);
-	fwrite(xen, 1, sizeof(xen) - 1, f);
-	fwrite(gnu, 1, sizeof(gnu), f);
-	for (const char *p = hex; *p; p += 2) {
-		char pair[] = { p[0], p[1], '\0' };
-
-		fputc((int)strtoul(pair, NULL, 16), f);
-	}
-	fclose(f);
-}
 
 static int group_setup(void **state _unused_)
 {
@@ -94,7 +41,7 @@ static int group_setup(void **state _unused_)
 	   (unsigned long long)KALLSYMS_TEXT);
 	outer_address = strtoull(
 		sh_line(line, sizeof(line), "nm %s/vmlinux | grep ' outer$'", folder), NULL, 16);
-	assert_true(kernel_debug_is_text(outer_address));
+	assert_in_range(outer_address, KALLSYMS_TEXT, KALLSYMS_REGIONS - 1);
 	entry_address = strtoull(
 		sh_line(line, sizeof(line), "nm %s/vmlinux | grep ' entry$'", folder), NULL, 16);
 	assert_true(entry_address > outer_address);
@@ -109,7 +56,7 @@ static int group_setup(void **state _unused_)
 	   (unsigned long long)(entry_address + SLIDE),
 	   (unsigned long long)(KALLSYMS_TEXT + SLIDE + 0x1000),
 	   (unsigned long long)(KALLSYMS_TEXT + SLIDE + 0x1000), 0xffffffffc0123000ULL, folder);
-	write_notes(BUILD_ID);
+	write_notes("notes", BUILD_ID);
 	return 0;
 }
 
@@ -117,79 +64,6 @@ static int group_teardown(void **state _unused_)
 {
 	sh("rm -r %s", folder);
 	return 0;
-}
-
-static void start(struct fixture *f)
-{
-	struct pool_options pool = {
-		.worker_path = worker_path,
-		.max_parallel = 2,
-		.max_waiting = 20,
-		.memory_bytes = 256 << 20,
-		.timeout_ns = 20 * NSEC_PER_SEC,
-	};
-	char kallsyms[64], notes[64];
-	struct symbolizer_options options = {
-		.memory_bytes = 1 << 20,
-		.kallsyms_path = kallsyms,
-		.kernel_notes_path = notes,
-		.kernel_root = folder,
-		.kernel_release = "1.2",
-	};
-
-	snprintf(kallsyms, sizeof(kallsyms), "%s/kallsyms", folder);
-	snprintf(notes, sizeof(notes), "%s/notes", folder);
-	*f = (struct fixture){ 0 };
-	assert_true(sd_event_new(&f->event) >= 0);
-	assert_int_equal(pool_new(&f->pool, f->event, &pool), 0);
-	options.pool = f->pool;
-	assert_int_equal(object_table_new(&f->objects, 4), 0);
-	assert_int_equal(object_special(f->objects, OBJECT_KERNEL, "[kernel.kallsyms]", &f->kernel),
-			 0);
-	assert_int_equal(symbolizer_new(&f->symbolizer, f->event, &options), 0);
-}
-
-static void on_failure(void *arg, const char *path, const char *why)
-{
-	struct fixture *f = arg;
-
-	f->n_failures++;
-	snprintf(f->failure, sizeof(f->failure), "%s: %s", path + strlen(folder), why);
-}
-
-static void stop(struct fixture *f)
-{
-	symbolizer_stats(f->symbolizer, &f->stats);
-	symbolizer_each_failure(f->symbolizer, on_failure, f);
-	symbolizer_free(f->symbolizer);
-	object_unref(f->kernel);
-	object_table_free(f->objects);
-	pool_free(f->pool);
-	sd_event_unref(f->event);
-}
-
-static void on_done(void *arg)
-{
-	((struct fixture *)arg)->done = true;
-}
-
-static void describe(struct fixture *f, uint64_t ip)
-{
-	struct frame frame = {
-		.object = f->kernel,
-		.address = symbolizer_kernel_link_address(f->symbolizer, ip),
-	};
-	const struct location *l = symbolizer_lookup(f->symbolizer, &frame, false);
-	char *to = f->names;
-
-	*to = '\0';
-	for (uint32_t i = 0; l && i < l->n_lines; i++) {
-		const char *slash = strrchr(l->lines[i].file, '/');
-
-		to += snprintf(to, sizeof(f->names) - (size_t)(to - f->names), "%s%s %s:%u",
-			       i ? " < " : "", l->lines[i].name, slash ? slash + 1 : "",
-			       l->lines[i].line);
-	}
 }
 
 /* The frames of one address in vmlinux, innermost first, into f->names. */
@@ -383,7 +257,7 @@ static void test_notes(void **state _unused_)
 	sh("rm %s/notes", folder);
 	once(&f);
 	assert_int_equal(f.stats.jobs, 0);
-	write_notes(BUILD_ID);
+	write_notes("notes", BUILD_ID);
 	once(&f);
 	assert_int_equal(f.stats.jobs, 1);
 	sh("rm %s/%s", folder, places[1]);
