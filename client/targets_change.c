@@ -8,6 +8,7 @@
 #include "cell.h"
 #include "daemon.h"
 #include "doc.h"
+#include "names.h"
 #include "query.h"
 #include "refuse.h"
 
@@ -84,6 +85,21 @@ static void change_print(const json_t *rules)
 	change_print_list("exclude", json_object_get(rules, "exclude"));
 }
 
+/* What would else be taken for done. */
+static void change_note(struct daemon *d, const struct query *q, const json_t *rules, bool add)
+{
+	for (size_t i = 0; i < q->n_filters; i++) {
+		const char *kind = q->filters[i].key, *name = q->filters[i].value;
+
+		if (!names_runs(d, kind, name))
+			say("note: no process is of %s %s now: %s when one starts; `cprofctl "
+			    "targets` shows the names of what runs",
+			    kind, name, add ? "it is taken" : "it is left out");
+	}
+	if (add && json_is_true(json_object_get(rules, "all")))
+		say("note: everything is taken, but what is excluded: no rule is needed for more");
+}
+
 int targets_change(const struct client *c, int argc, char **argv)
 {
 	_cleanup_(buf_done) struct buf reply = BUF_INIT(CHANGE_REPLY_BYTES);
@@ -103,6 +119,7 @@ int targets_change(const struct client *c, int argc, char **argv)
 		return EXIT_FAILURE;
 	j = json_loadb(reply.data ? reply.data : "", reply.size, 0, NULL);
 	change_print(j);
+	change_note(d, &q, j, strcmp(argv[0], "add") == 0);
 	return 0;
 }
 

@@ -95,7 +95,10 @@ static int resolve(struct rule *rule, char **ret_error)
 	rule->number = (uint32_t)pid;
 	rule->pidfd = (int)syscall(SYS_pidfd_open, rule->number, 0);
 	if (rule->pidfd < 0)
-		return refuse(ret_error, -ESRCH, "pid:%s: no such process", rule->value);
+		return refuse(ret_error, -ESRCH,
+			      "pid:%s: no such process: see what runs with "
+			      "`cprofctl targets`",
+			      rule->value);
 	return 0;
 }
 
@@ -232,6 +235,15 @@ static int parse_pair(const char *kind, const char *value, char **ret_error)
 	return k;
 }
 
+/* Everything is taken, but a name that means nothing is a mistake all the same. */
+static int check(enum rule_kind kind, const char *value, char **ret_error)
+{
+	_cleanup_(rule_done) struct rule rule = { .kind = kind, .pidfd = -1 };
+
+	rule.value = strdup(value);
+	return rule.value ? resolve(&rule, ret_error) : -ENOMEM;
+}
+
 int rules_add(struct rules *r, const char *kind, const char *value, char **ret_error)
 {
 	int k = parse_pair(kind, value, ret_error), i, changed = 0;
@@ -242,6 +254,8 @@ int rules_add(struct rules *r, const char *kind, const char *value, char **ret_e
 	if (i >= 0) {
 		list_drop(&r->exclude, (size_t)i);
 		changed = 1;
+	} else if (r->all) {
+		return check((enum rule_kind)k, value, ret_error);
 	}
 	if (!r->all) {
 		int q = list_add(&r->include, (enum rule_kind)k, value, ret_error);

@@ -289,6 +289,27 @@ diff_between() {
 	"$CPROFCTL" targets rules --json | python3 -c 'import json, sys; assert json.load(sys.stdin)["all"] is False'
 }
 
+@test "targets add: what nothing is of now, and what is taken anyway, is noted" {
+	fake '{"rules": {"all": false, "include": [], "exclude": []}, "targets": [
+		{"pid": 1, "comm": "a-name-of-15-by", "unit": "nginx.service", "container": "", "user": "root", "cpu": 0},
+		{"pid": 2, "comm": "b", "unit": "", "container": "3f4e8a1122", "user": "root", "cpu": 0}]}'
+	run -0 --separate-stderr "$CPROFCTL" targets add --comm a-name-of-15-bytes-or-more --unit nginx --unit nginx.service --unit user.slice \
+		--container 3f4e8a --cgroup /nosuch --pid 77777
+	[ "$stderr" = "" ]
+	run -0 --separate-stderr "$CPROFCTL" targets add --comm nosuch-$$ --unit ngin --container 3f4e8b
+	[ "${#stderr_lines[@]}" = 3 ]
+	[ "${stderr_lines[1]}" = "note: no process is of unit ngin now: it is taken when one starts; \`cprofctl targets\` shows the names of what runs" ]
+	run -0 --separate-stderr "$CPROFCTL" targets remove --unit ngin
+	[[ $stderr == *"unit ngin now: it is left out when one starts"* ]]
+	kill "$fake_pid"
+	rm ready socket
+	fake '{"targets": [{"comm": "b"}]}'
+	run -0 --separate-stderr "$CPROFCTL" targets add --comm b
+	[[ $stderr == "note: everything is taken"* ]]
+	run -0 --separate-stderr "$CPROFCTL" targets remove --comm b
+	[ "$stderr" = "" ]
+}
+
 @test "top: plain lines where there is no terminal" {
 	fake '{"names": ["hot", "e\u001b[2Jvil", "cold"]}'
 	run -0 "$CPROFCTL" top -n 2 -d 200ms --rows 2 1234

@@ -208,6 +208,13 @@ cpu() # index
     eventually eval "api /api/v1/targets/rules | jq -e '.exclude == []'"
     run api /api/v1/targets -d '{"action":"remove","targets":[{"kind":"pid","value":"999999999"}]}'
     [[ $output == *"pid:999999999"* ]]
+    # also where all is taken, so that there is nothing to add
+    run "$CTL" targets add --pid 4194303
+    [ "$output" = "cprofctl: pid:4194303: no such process: see what runs with \`cprofctl targets\`" ]
+    [ "$status" -eq 1 ]
+    run "$CTL" targets add --user no-such-user
+    [ "$status" -eq 1 ]
+    [[ $output == *"no such user"* ]]
     run api /api/v1/targets -d '{"action":"add","targets":[{"kind":"colour","value":"red"}]}'
     [[ $output == *"kind must be"* ]]
 }

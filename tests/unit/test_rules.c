@@ -118,6 +118,9 @@ static void test_run_time(void **state)
 	parse(&r, NULL, NULL, 0);
 	/* everything is taken: there is nothing to add, but to leave out and to take back in */
 	assert_int_equal(change(&r, true, "comm", "a"), 0);
+	assert_int_equal(change(&r, true, "pid", "1"), 0);
+	assert_int_equal(change(&r, true, "pid", "999999999"), -ESRCH);
+	assert_int_equal(change(&r, true, "user", "no such user"), -ESRCH);
 	assert_int_equal(change(&r, false, "comm", "a"), 1);
 	assert_int_equal(change(&r, false, "comm", "a"), 0);
 	assert_int_equal(r.exclude.n, 1);
