@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include "human.h"
-#include "output.h"
 #include "render.h"
 #include "save.h"
 #include "summary.h"
@@ -78,7 +77,7 @@ static void stored_summary(const struct profile *p, const char *file, enum outpu
 	summary_next(file, format);
 }
 
-static int stored_open(const struct stored *s, struct output **ret)
+int stored_open(const struct stored *s, struct output **ret)
 {
 	struct capture_options o = { .output = s->output,
 				     .format = s->format,
@@ -100,15 +99,11 @@ int stored_write(const struct stored *s, const char *data, size_t size)
 	return r;
 }
 
-int stored_save(const struct stored *s, const char *data, size_t size)
+int stored_save(const struct stored *s, struct output *out, const char *data, size_t size)
 {
 	_cleanup_(buf_done) struct buf made = BUF_INIT(STORED_MAX_BYTES);
 	_cleanup_(profile_freep) struct profile *p = NULL;
-	_cleanup_(output_freep) struct output *out = NULL;
 	int r;
-
-	if (stored_open(s, &out) < 0)
-		return EXIT_FAILURE;
 
 	/* what cannot be read can still be saved as it came */
 	r = profile_read(&p, data, size);
@@ -135,12 +130,14 @@ int stored_fetch_and_save(const struct stored *s, const struct client *c, const 
 {
 	_cleanup_(buf_done) struct buf raw = BUF_INIT(STORED_MAX_BYTES);
 	_cleanup_(daemon_freep) struct daemon *d = NULL;
+	_cleanup_(output_freep) struct output *out = NULL;
 	struct capture_options o = { .output = s->output, .format = s->format };
 	int r = save_refuses_terminal(&o);
 
 	if (r != 0)
 		return r;
-	if (daemon_open(&d, c, 0) < 0 || stored_fetch(d, path, &raw) < 0)
+	if (stored_open(s, &out) < 0 || daemon_open(&d, c, 0) < 0 ||
+	    stored_fetch(d, path, &raw) < 0)
 		return EXIT_FAILURE;
-	return stored_save(s, raw.data ? raw.data : "", raw.size);
+	return stored_save(s, out, raw.data ? raw.data : "", raw.size);
 }

@@ -87,6 +87,11 @@ static int report_parse(struct report_args *a, int argc, char **argv)
 	a->file = argv[optind];
 	if (n > 1)
 		kind = argv[optind + 1];
+	if (kind && report_kind_parse(kind, &a->kind) < 0 && access(kind, F_OK) == 0)
+		return say_usage(&verb_report,
+				 "one file at a time: '%s' is one too many; `cprofctl diff BEFORE "
+				 "AFTER` compares two",
+				 kind);
 	if (kind && report_kind_parse(kind, &a->kind) < 0)
 		return say_usage(&verb_report, "unknown report '%s': top, peek RE, tree or traces",
 				 kind);

@@ -66,6 +66,7 @@ static int snapshot_run(const struct client *c, int argc, char **argv)
 {
 	_cleanup_(buf_done) struct buf raw = BUF_INIT(SNAPSHOT_MAX_BYTES);
 	_cleanup_(daemon_freep) struct daemon *d = NULL;
+	_cleanup_(output_freep) struct output *out = NULL;
 	struct stored s = { .verb = &verb_snapshot, .name = "snapshot" };
 	int r = snapshot_options(&s, argc, argv);
 
@@ -75,9 +76,9 @@ static int snapshot_run(const struct client *c, int argc, char **argv)
 		&(struct capture_options){ .output = s.output, .format = s.format });
 	if (r != 0)
 		return r;
-	if (daemon_open(&d, c, 0) < 0 || snapshot_fetch(d, &raw) < 0)
+	if (stored_open(&s, &out) < 0 || daemon_open(&d, c, 0) < 0 || snapshot_fetch(d, &raw) < 0)
 		return EXIT_FAILURE;
-	return stored_save(&s, raw.data ? raw.data : "", raw.size);
+	return stored_save(&s, out, raw.data ? raw.data : "", raw.size);
 }
 
 const struct verb verb_snapshot = {

@@ -130,7 +130,8 @@ static int symbolize_parse(struct symbolize_args *a, int argc, char **argv)
 	if (!a->profile && a->output)
 		return say_usage(&verb_symbolize, "-o goes with --profile");
 	if (!a->profile && optind >= argc)
-		return say_usage(&verb_symbolize, "which file?");
+		return say_usage(&verb_symbolize,
+				 "no file: name an executable, a library or a kernel module");
 	for (int i = optind + 1; i < argc; i++)
 		if (!symbolize_is_address(argv[i]))
 			return say_usage(&verb_symbolize, "'%s' is no hexadecimal address",

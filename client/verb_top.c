@@ -258,7 +258,11 @@ static void top_fill_page(struct top *t, const struct tally *tally)
 	for (size_t i = 0; i < tally->n && i < rows; i++)
 		top_row(t, tally, &tally->rows[i], seconds);
 	if (tally->n == 0)
-		buf_puts(&t->page, "nothing ran\n");
+		buf_puts(&t->page,
+			 t->progress.not_permitted
+				 ? "nothing of yours ran: what ran belongs to other users, or may "
+				   "not be traced; see it with sudo\n"
+				 : "nothing ran\n");
 	if (!t->screen.on)
 		buf_putc(&t->page, '\n');
 }

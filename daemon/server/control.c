@@ -149,7 +149,8 @@ static enum MHD_Result change(struct request *q)
 	if (!q->peer.privileged)
 		return reply_error(q, 403,
 				   "what is profiled continuously is for root and members of "
-				   "group " CPROF_GROUP " to change");
+				   "group " CPROF_GROUP " to change: use sudo, or join the group "
+				   "and log in again");
 	if (!q->server->continuous)
 		return not_continuous(q);
 	json = body_json(q, &answer);

@@ -102,6 +102,16 @@ usage_error() {
 	[ "${lines[0]}" = "cprofctl: 'zz' is no hexadecimal address" ]
 }
 
+@test "two files for report, none for symbolize" {
+	touch a b
+	usage_error report a b
+	[[ ${lines[0]} == "cprofctl: one file at a time: 'b' is one too many; \`cprofctl diff BEFORE AFTER\` compares two" ]]
+	usage_error report a nosuch
+	[[ ${lines[0]} == *"unknown report 'nosuch'"* ]]
+	usage_error symbolize
+	[[ ${lines[0]} == "cprofctl: no file: "* ]]
+}
+
 @test "hostile arguments are escaped" {
 	run -2 "$CPROFCTL" $'\e[2J'
 	[[ ${lines[0]} == *'\x1b[2J'* ]]

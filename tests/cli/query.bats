@@ -134,6 +134,16 @@ asked() { tail -n 1 "$FAKE_LOG" | cut -d ' ' -f 2; }
 	[ "$(asked)" = "/api/v1/windows/open/profile" ]
 }
 
+@test "get and snapshot ask for nothing that they cannot write" {
+	fake "$WINDOWS"
+	for verb in get snapshot; do
+		run -1 "$CPROFCTL" $verb -o nowhere/f
+		[ "$output" = "cprofctl: cannot write nowhere/f: No such file or directory; make its folder, or choose another place with -o" ]
+	done
+	[ ! -e "$FAKE_LOG" ]
+	[ "$(find . -name '.cprofctl-*')" = "" ]
+}
+
 # What diff compares with: windows of 5 s on 2026-11-24, and one of a minute before.
 SIDES='"windows": [
 	{"id": "o-0", "start": "2026-11-24T01:58:40Z", "duration_ns": 60000000000, "samples": 900},
@@ -318,6 +328,12 @@ diff_between() {
 	[[ $output != *"cold"* ]]
 	requested '"targets":\[{"kind":"pid","value":"1234"}\]'
 	requested '"symbols":"fast"'
+}
+
+@test "top: whose it is that ran, where none of it may be seen" {
+	fake '{"empty": true, "names": [], "progress": {"not_permitted": 7}}'
+	run -0 "$CPROFCTL" top -n 1 -d 200ms
+	[[ $output == *"nothing of yours ran: what ran belongs to other users"* ]]
 }
 
 @test "top --json: one document, or with -n one a line" {
