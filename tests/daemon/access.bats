@@ -41,7 +41,7 @@ web() { # path, curl's further options
 @test "an ordinary user captures own processes, with names, and no kernel address" {
     program shares
     cp "$PROGRAM" "$RUN/shares"
-    background "${NOBODY[@]}" "$RUN/shares" 20 47
+    background "${RATHER_AHEAD[@]}" "${NOBODY[@]}" "$RUN/shares" 20 47
     own=$LAST
     runs "$own" shares
     mkdir -m 777 out
@@ -211,9 +211,9 @@ END
 }
 
 @test "a malformed request gets 400 and harms nobody" {
-    printf 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: nonsense\r\n\r\n' | timeout 5 /usr/bin/python3 -c '
+    printf 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: nonsense\r\n\r\n' | timeout 60 /usr/bin/python3 -c '
 import socket, sys, os
-s = socket.socket(socket.AF_UNIX); s.connect(os.environ["CPROFD_SOCKET"]); s.sendall(sys.stdin.buffer.read()); s.settimeout(4)
+s = socket.socket(socket.AF_UNIX); s.connect(os.environ["CPROFD_SOCKET"]); s.sendall(sys.stdin.buffer.read()); s.settimeout(50)
 print(s.recv(200).split(b"\r\n")[0].decode())' | grep -q ' 400 '
     "$CTL" version
 }

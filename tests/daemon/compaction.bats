@@ -23,11 +23,7 @@ again()
 {
     "$BUILD/cprofd" --config quiet --socket "$CPROFD_SOCKET" --state-dir "$RUN/state" 2>>"$RUN/log" 3>&- &
     DAEMON=$!
-    for _ in $(seq 200); do
-        "$CTL" version >/dev/null 2>&1 && return 0
-        kill -0 "$DAEMON" 2>/dev/null || break
-        sleep 0.1
-    done
+    answers && return 0
     cat "$RUN/log" >&2
     return 1
 }

@@ -68,7 +68,7 @@ cpu() # index
 
 @test "windows are aligned to the clock, follow upon one another, and miss nothing of a busy process" {
     continuous_daemon $'[Continuous]\nWindow=5s'
-    background taskset -c "$(cpu 0)" perl -e '1 while 1'
+    background "${AHEAD[@]}" taskset -c "$(cpu 0)" perl -e '1 while 1'
     wait_windows 3
     api /api/v1/windows >w.json
     jq -e '.[-1].open == true and .[-1].id == "open"' w.json
@@ -141,7 +141,7 @@ cpu() # index
 
 @test "a capture beside it: neither takes from the other" {
     continuous_daemon $'[Continuous]\nWindow=5s'
-    background taskset -c "$(cpu -1)" perl -e '1 while 1'
+    background "${AHEAD[@]}" taskset -c "$(cpu -1)" perl -e '1 while 1'
     pid=$LAST
     used_cpu "$pid" 50
     "$CTL" capture --pid "$pid" --seconds 4 -o same.pb.gz 2>same &

@@ -105,16 +105,14 @@ END
 @test "a program that is deleted or replaced while it runs keeps its names" {
     program shares
     cp "$PROGRAM" victim
-    background ./victim 30 47
-    runs "$LAST" victim
+    ahead ./victim 30 47
     rm victim
     "$CTL" capture --pid "$LAST" --seconds 2 --hz 500 -o deleted.pb.gz
     folded deleted.pb.gz folded
     within "$(folded_percent folded ';main;sixty ')" 60 10
     # another program takes the path
     cp "$PROGRAM" victim
-    background ./victim 30 47
-    runs "$LAST" victim
+    ahead ./victim 30 47
     cp /bin/true other
     mv other victim
     "$CTL" capture --pid "$LAST" --seconds 2 --hz 500 -o replaced.pb.gz
@@ -122,8 +120,7 @@ END
     within "$(folded_percent folded ';main;sixty ')" 60 10
     # a hard link more is no other file, before its names and tables are read nor after
     cp "$PROGRAM" linked
-    background ./linked 30 47
-    runs "$LAST" linked
+    ahead ./linked 30 47
     for n in 1 2; do
         ln linked linked$n
         "$CTL" capture --pid "$LAST" --seconds 2 --hz 500 -o linked$n.pb.gz
@@ -135,7 +132,7 @@ END
 @test "a process in another mount and pid namespace is named from its own files" {
     program shares
     mkdir -p root/hidden
-    background unshare --mount --pid --fork --mount-proc sh -c "mount -t tmpfs none $PWD/root/hidden && cp $PROGRAM $PWD/root/hidden/inside && $PWD/root/hidden/inside 30 47; :"
+    background "${RATHER_AHEAD[@]}" unshare --mount --pid --fork --mount-proc sh -c "mount -t tmpfs none $PWD/root/hidden && cp $PROGRAM $PWD/root/hidden/inside && $PWD/root/hidden/inside 30 47; :"
     descendant "$LAST" inside
     pid=$LAST
     STARTED+=("$pid")
@@ -164,7 +161,7 @@ END
     flood=$PROGRAM
     program shares
     mkfifo go
-    background sh -c "read x <go; exec $PROGRAM 30 47"
+    background sh -c 'read x <go; exec "$@"' sh "${RATHER_AHEAD[@]}" "$PROGRAM" 30 47
     target=$LAST
     # known as what it is now
     "$CTL" capture --pid "$target" --seconds 0.5 -o before.pb.gz

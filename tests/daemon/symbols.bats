@@ -40,8 +40,7 @@ END
 @test "split DWARF: .dwo files where the compiler wrote them, and a .dwp beside the program" {
     cp "$SOURCES/inlines.c" .
     gcc -O2 -g -gsplit-dwarf -gdwarf-4 -c inlines.c && gcc -o split inlines.o
-    background ./split 60
-    runs "$LAST" split
+    ahead ./split 60
     "$CTL" capture --pid "$LAST" --seconds 2 -o out.pb.gz
     folded out.pb.gz folded
     within "$(folded_percent folded ';main;outermost;middle;innermost')" 100 5
@@ -51,8 +50,7 @@ END
     cp split elsewhere/packed
     dwp inlines.dwo -o elsewhere/packed.dwp
     rm inlines.dwo
-    background elsewhere/packed 60
-    runs "$LAST" packed
+    ahead elsewhere/packed 60
     "$CTL" capture --pid "$LAST" --seconds 2 -o packed.pb.gz
     folded packed.pb.gz folded
     within "$(folded_percent folded ';main;outermost;middle;innermost')" 100 5
@@ -64,7 +62,7 @@ END
     # program and .gnu_debuglink file exist in that namespace only
     objcopy --only-keep-debug inside inside.debug
     strip inside -o stripped && objcopy --add-gnu-debuglink=inside.debug stripped
-    background unshare --mount sh -c "mount -t tmpfs none root/app && cp stripped root/app/inside && cp inside.debug root/app/ && rm inside.debug && exec $PWD/root/app/inside 60"
+    background "${RATHER_AHEAD[@]}" unshare --mount sh -c "mount -t tmpfs none root/app && cp stripped root/app/inside && cp inside.debug root/app/ && rm inside.debug && exec $PWD/root/app/inside 60"
     runs "$LAST" inside
     [ ! -e root/app/inside ]
     "$CTL" capture --pid "$LAST" --seconds 2 -o out.pb.gz
@@ -78,7 +76,7 @@ END
     burner upper from_above
     mkdir below above work merged
     cp lower below/one && cp lower below/two
-    background unshare --mount sh -c "mount -t tmpfs none above && mkdir above/u above/w && mount -t overlay overlay -o lowerdir=below,upperdir=above/u,workdir=above/w merged && cp upper merged/two.new && mv merged/two.new merged/two && (merged/one 60 & exec merged/two 60)"
+    background "${RATHER_AHEAD[@]}" unshare --mount sh -c "mount -t tmpfs none above && mkdir above/u above/w && mount -t overlay overlay -o lowerdir=below,upperdir=above/u,workdir=above/w merged && cp upper merged/two.new && mv merged/two.new merged/two && (merged/one 60 & exec merged/two 60)"
     descendant "$LAST" two
     two=$LAST
     STARTED+=("$two")
@@ -97,7 +95,7 @@ END
     mkdir shared
     pids=()
     for n in first second; do
-        background unshare --mount sh -c "mount -t tmpfs none shared && cp $n shared/prog && exec $PWD/shared/prog 60"
+        background "${RATHER_AHEAD[@]}" unshare --mount sh -c "mount -t tmpfs none shared && cp $n shared/prog && exec $PWD/shared/prog 60"
         runs "$LAST" prog
         pids+=("$LAST")
     done
@@ -124,7 +122,7 @@ fd = os.memfd_create("hidden")
 os.write(fd, open("prog", "rb").read())
 os.execve(fd, ["hidden", "60"], {})
 END
-    background python3 run.py
+    background "${RATHER_AHEAD[@]}" python3 run.py
     eventually eval "readlink /proc/$LAST/exe | grep -q memfd:hidden"
     "$CTL" capture --pid "$LAST" --seconds 2 -o out.pb.gz
     folded out.pb.gz folded
@@ -210,7 +208,7 @@ END
     # the same name and checksum would do; so would a build-id, which anybody can copy
     objcopy --add-gnu-debuglink=evil.debug host
     mkdir -p own && mv evil.debug own/
-    background unshare --mount sh -c "mount --bind own $PWD/.debug 2>/dev/null || { mkdir -p .debug && mount --bind own .debug; }; exec $PWD/host 60"
+    background "${RATHER_AHEAD[@]}" unshare --mount sh -c "mount --bind own $PWD/.debug 2>/dev/null || { mkdir -p .debug && mount --bind own .debug; }; exec $PWD/host 60"
     runs "$LAST" host
     "$CTL" capture --pid "$LAST" --seconds 2 -o out.pb.gz
     folded out.pb.gz folded
@@ -236,7 +234,8 @@ import sys
 data = open(sys.argv[1], "rb").read()
 open(sys.argv[1], "wb").write(data.replace(bytes.fromhex(sys.argv[2]), b"\x12\x34" * 10, 1))
 END
-    background env LD_LIBRARY_PATH=libs ./threads
+    background "${RATHER_AHEAD[@]}" env LD_LIBRARY_PATH=libs ./threads
+    runs "$LAST" threads
     used_cpu "$LAST" 5
     "$CTL" capture --pid "$LAST" --seconds 2 -o out.pb.gz
     folded out.pb.gz folded
@@ -267,8 +266,7 @@ func main() {
 }
 END
     GOTOOLCHAIN=local GO111MODULE=off GOCACHE="$BATS_TEST_TMPDIR/cache" go build -ldflags='-s -w' -o bare main.go
-    background ./bare
-    runs "$LAST" bare
+    ahead ./bare
     "$CTL" capture --pid "$LAST" --seconds 2 -o out.pb.gz
     end_background
     folded out.pb.gz folded
