@@ -210,6 +210,12 @@ check_pprof()
     /usr/bin/python3 "$BATS_TEST_DIRNAME/../cli/check_pprof.py" "$@"
 }
 
+# In a file whose tests have BATS_TEST_RETRIES: which of them needed one is counted (scripts/check).
+tries_told()
+{
+    [ "${BATS_TEST_TRY_NUMBER:-1}" -eq 1 ] || [ -z "${BATS_TEST_COMPLETED:-}" ] || echo "passed once more: $BATS_TEST_DESCRIPTION" >&3
+}
+
 # One daemon for all tests of a file: setup_file, teardown_file and setup call these.
 file_daemon() # further options
 {

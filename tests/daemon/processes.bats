@@ -147,7 +147,7 @@ END
 
 @test "a target that ends during the capture: what there is, with a note" {
     program shares
-    background "$PROGRAM" 2 20
+    background "$PROGRAM" 5 20
     run --separate-stderr "$CTL" capture --pid "$LAST" --seconds 30 -o out.pb.gz
     echo "$stderr"
     [ "$status" -eq 0 ]

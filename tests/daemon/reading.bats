@@ -25,6 +25,7 @@ setup() {
 }
 
 teardown() {
+    tries_told
     end_background
 }
 

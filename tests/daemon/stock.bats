@@ -34,6 +34,7 @@ setup() {
 }
 
 teardown() {
+    tries_told
     end_background
     [ ! -e "$BATS_TEST_TMPDIR/folder" ] || rm -rf "$(cat "$BATS_TEST_TMPDIR/folder")"
 }

@@ -22,6 +22,7 @@ setup() {
 }
 
 teardown() {
+    tries_told
     end_background
 }
 
