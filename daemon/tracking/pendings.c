@@ -189,7 +189,7 @@ static void advance(struct pendings *ps, struct pending *p, uint64_t now)
 		}
 		pending_find_needs(p, JOB_MAX_FDS);
 		p->stage = PENDING_TABLES;
-		p->deadline_ns = now + PENDINGS_WAIT_NS;
+		p->deadline_ns = now + PENDINGS_TABLES_NS;
 		late = false;
 	}
 

@@ -4,7 +4,8 @@
 /*
  * The samples on their way: they wait for the files of their frames to be opened, those without
  * tables for the tables and for the job that finishes their walk. None waits for more than
- * PENDINGS_WAIT_NS in each stage: then it goes on with what there is.
+ * PENDINGS_TABLES_NS for tables and PENDINGS_WAIT_NS in each other stage: then it goes on with what there
+ * is.
  */
 
 #include <stdbool.h>
@@ -15,6 +16,8 @@
 #include "spaces.h"
 
 #define PENDINGS_WAIT_NS (3 * 1000000000ULL)
+/* A table of 50 ms takes seconds where the worker is one of dozens that want a CPU. */
+#define PENDINGS_TABLES_NS (10 * 1000000000ULL)
 /* A stack that could be walked waits this long for others: a job costs the more the fewer share it. */
 #define PENDINGS_GATHER_NS (500 * 1000000ULL)
 
