@@ -259,7 +259,8 @@ static int prepare_sums(struct catalog *c, const struct catalog_query *q, sqlite
 	r = append_terms(c, q, &sql);
 	if (r < 0)
 		return r;
-	buf_printf(&sql, " GROUP BY k, %s ORDER BY k, s DESC", by);
+	/* among equals by name: identifiers are others in an index that was made anew */
+	buf_printf(&sql, " GROUP BY k, %s ORDER BY k, s DESC, 2, 3", by);
 	return sql.error ?: catalog_prepare(c, sql.data, ret);
 }
 
