@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines of kernel modules from their debug files: small ones, with /sys/module and kallsyms made up. */
 #include "kernel_harness.h"
+#include "object_source.h"
 
 #define BUILD_ID "00112233445566778899aabbccddeeff00112233"
 #define TEXT     0xffffffffc0123000ULL /* where .text is loaded */
@@ -11,29 +12,6 @@
 #define OUTER "inner [my_mod] m.c:4 < outer [my_mod] m.c:9"
 #define RARE  "inner [my_mod] m.c:4 < rare [my_mod] m.c:14"
 #define SETUP "inner [my_mod] m.c:4 < setup [my_mod] m.c:21"
-
-static const char source[] = "volatile int x;\n"
-			     "static inline __attribute__((always_inline)) void inner(int n)\n"
-			     "{\n"
-			     "	x += n;\n" /* 4 */
-			     "}\n"
-			     "void outer(int n);\n"
-			     "void outer(int n)\n"
-			     "{\n"
-			     "	inner(n);\n" /* 9 */
-			     "}\n"
-			     "__attribute__((cold)) void rare(void);\n"
-			     "__attribute__((cold)) void rare(void)\n"
-			     "{\n"
-			     "	inner(3);\n" /* 14 */
-			     "	for (int i = 0; i < 9; i++)\n"
-			     "		x ^= i;\n"
-			     "}\n"
-			     "__attribute__((section(\".init.text\"))) void setup(int n);\n"
-			     "__attribute__((section(\".init.text\"))) void setup(int n)\n"
-			     "{\n"
-			     "	inner(n);\n" /* 21 */
-			     "}\n";
 
 static const char assembly[] = ".globl entry\nentry:\n\tnop\n\tnop\n\tret\n"
 			       ".size entry, . - entry\n.section .note.GNU-stack,\"\"\n";
@@ -89,7 +67,7 @@ static int group_setup(void **state _unused_)
 	char line[128];
 
 	assert_non_null(mkdtemp(folder));
-	write_file(folder, "m.c", source);
+	write_file(folder, "m.c", object_source);
 	write_file(folder, "e.S", assembly);
 	sh("cd %s && mkdir -p usr/lib/debug/.build-id/00 usr/lib/debug/lib/modules/1.2/kernel/fs "
 	   "usr/lib/debug/usr/lib/modules/1.2/kernel/fs lib/modules/1.2/kernel/fs && "

@@ -1,33 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Object files and kernel modules: code without addresses, debug sections with relocations. */
+#include "object_source.h"
 #include "symbolize_harness.h"
-
-static const char source[] = "volatile int x;\n"
-			     "static inline __attribute__((always_inline)) void inner(int n)\n"
-			     "{\n"
-			     "	x += n;\n" /* 4 */
-			     "}\n"
-			     "void outer(int n);\n"
-			     "void outer(int n)\n"
-			     "{\n"
-			     "	inner(n);\n" /* 9 */
-			     "}\n"
-			     "__attribute__((cold)) void rare(void);\n"
-			     "__attribute__((cold)) void rare(void)\n"
-			     "{\n"
-			     "	inner(3);\n" /* 14 */
-			     "	for (int i = 0; i < 9; i++)\n"
-			     "		x ^= i;\n"
-			     "}\n"
-			     "__attribute__((section(\".init.text\"))) void setup(int n);\n"
-			     "__attribute__((section(\".init.text\"))) void setup(int n)\n"
-			     "{\n"
-			     "	inner(n);\n" /* 21 */
-			     "	for (int i = 0; i < n; i++)\n"
-			     "		x ^= n - i;\n"
-			     "	for (int i = 0; i < n; i++)\n"
-			     "		x += n * i;\n"
-			     "}\n";
 
 #define OUTER "inner r.c:4 < outer r.c:9"
 #define RARE  "inner r.c:4 < rare r.c:14"
@@ -47,7 +21,7 @@ static char folder[] = "/tmp/cprof-rel-XXXXXX";
 static int setup(void **state _unused_)
 {
 	assert_non_null(mkdtemp(folder));
-	write_file(folder, "r.c", source);
+	write_file(folder, "r.c", object_source);
 	return 0;
 }
 
