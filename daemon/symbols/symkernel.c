@@ -142,12 +142,8 @@ static bool symkernel_fits(const struct symwork *w, const struct symbolize_locat
 int symkernel_put(struct symwork *w, const struct symanswer *a, const struct symbolize_location *l,
 		  const char *lines, uint64_t address, uint64_t expires_ns)
 {
-	if (kernel_image_is_module(w->image)) {
-		expires_ns = symbolizer_now_ns(w->symbolizer) + FAILURES_EXPIRE_NS;
-		if (!symkernel_fits(w, l, address))
-			return symbolizer_put_kernel(w->symbolizer, w->cached, address, w->mode,
-						     NULL, 0);
-	}
+	if (kernel_image_is_module(w->image) && !symkernel_fits(w, l, address))
+		return symbolizer_put_kernel(w->symbolizer, w->cached, address, w->mode, NULL, 0);
 	if (l->source != SYMBOLIZE_SOURCE_DWARF)
 		return symkernel_put_place(w, a, l, lines, address, expires_ns);
 	w->n_placed++;

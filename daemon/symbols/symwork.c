@@ -174,6 +174,7 @@ static int symwork_put(struct symwork *w, const struct symanswer *a,
 		       const struct symbolize_location *l, const char *lines, uint64_t address,
 		       uint64_t expires_ns)
 {
+	bool module = w->object->kind == OBJECT_KERNEL && kernel_image_is_module(w->image);
 	struct symbolizer_stats *stats = &w->symbolizer->stats;
 	_cleanup_(buf_done) struct buf names = BUF_INIT(WORK_MAX_ANSWER_BYTES);
 	struct symbol_line out[SYMBOLIZE_MAX_LINES];
@@ -181,12 +182,14 @@ static int symwork_put(struct symwork *w, const struct symanswer *a,
 	uint64_t shown = l->function != UINT64_MAX ? l->function
 			 : l->vaddr != UINT64_MAX  ? l->vaddr
 						   : address;
+	int r;
 
 	if (w->object->kind == OBJECT_JIT)
 		*(l->n_lines ? &stats->jit_named : &stats->jit_unnamed) += 1;
 	if (w->object->kind == OBJECT_KERNEL) {
-		int r = symkernel_put(w, a, l, lines, address, expires_ns);
-
+		if (module)
+			expires_ns = symbolizer_now_ns(w->symbolizer) + FAILURES_EXPIRE_NS;
+		r = symkernel_put(w, a, l, lines, address, expires_ns);
 		if (r <= 0)
 			return r;
 	}
@@ -209,12 +212,10 @@ static int symwork_put(struct symwork *w, const struct symanswer *a,
 		};
 		info->has_lines |= line.line > 0;
 	}
-	if (w->object->kind == OBJECT_KERNEL && kernel_image_is_module(w->image)) {
-		int r = symkernel_names(w, out, l->n_lines, &names);
-
+	if (module) {
+		r = symkernel_names(w, out, l->n_lines, &names);
 		if (r < 0)
 			return r;
-		expires_ns = symbolizer_now_ns(w->symbolizer) + FAILURES_EXPIRE_NS;
 	}
 	info->has_names = true;
 	info->has_inlines |= w->mode == SYMBOLS_FULL && l->source == SYMBOLIZE_SOURCE_DWARF;
