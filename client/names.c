@@ -102,7 +102,8 @@ bool names_runs(struct daemon *d, const char *kind, const char *value)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(names_kinds); i++)
 		if (strcmp(names_kinds[i].kind, kind) == 0)
-			return (i == 0 && names_in_proc(value)) || names_in_list(d, i, value);
+			return (names_kinds[i].is == names_comm_is && names_in_proc(value)) ||
+			       names_in_list(d, i, value);
 	return true;
 }
 

@@ -437,8 +437,7 @@ const char *worker_error(int error)
 		return "not an ELF file for x86-64";
 	case -EINVAL:
 		return "linked: --section is for object files and kernel modules, whose code has "
-		       "no "
-		       "addresses yet";
+		       "no addresses yet";
 	case -ENOENT:
 		return "no such section with code";
 	case -EOPNOTSUPP:

@@ -22,8 +22,8 @@ struct pool_options {
 	unsigned max_waiting;    /* further ones are refused: -EBUSY */
 	uint64_t memory_bytes;   /* RLIMIT_DATA of one job */
 	uint64_t timeout_ns;     /* wall time of one job */
-	uint64_t
-		kill_ns; /* from a kill to the zygote's word of it; later it is replaced. 0: 20 s */
+	/* From a kill to the zygote's word of it; later it is replaced. 0: 20 s. */
+	uint64_t kill_ns;
 	/* What jobs run as. 0: a free uid of 61184 to 65519 where the daemon may change ids
 	 * (docs/security.md 3), else the daemon's own. */
 	uint32_t uid, gid;

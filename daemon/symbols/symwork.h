@@ -54,8 +54,7 @@ struct symbols_request {
 struct symwork {
 	struct symbolizer *symbolizer;
 	struct object *object;
-	struct object
-		*file; /* that is read: the object, or a reference on a file of the kernel's */
+	struct object *file; /* that is read: the object, or a reference on one of the kernel's */
 	/* symkernel.c: of the kernel, what is asked about */
 	struct kernel_image *image;
 	struct kallsyms_place place;
